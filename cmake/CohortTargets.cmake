@@ -1,0 +1,30 @@
+# cohort_sources, cohort_test, cohort_example: a folder's CMakeLists.txt is a list of facts.
+
+set(CMAKE_C_STANDARD 11)
+set(CMAKE_C_STANDARD_REQUIRED ON)
+set(CMAKE_C_EXTENSIONS OFF)
+set(CMAKE_C_VISIBILITY_PRESET hidden)
+set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+add_compile_definitions(_GNU_SOURCE)
+
+# cohort_sources(FILE...): sources of libcohort, relative to the calling folder.
+function(cohort_sources)
+  foreach(file IN LISTS ARGN)
+    set_property(GLOBAL APPEND PROPERTY COHORT_SOURCES "${CMAKE_CURRENT_SOURCE_DIR}/${file}")
+  endforeach()
+endfunction()
+
+# cohort_test(NAME LABEL FILE...): a program of TESTs under the runner, linked with the static library.
+function(cohort_test name label)
+  add_executable(${name} ${ARGN})
+  target_link_libraries(${name} PRIVATE cohort_test_support cohort_static cohort_warnings)
+  target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR}/core ${PROJECT_SOURCE_DIR}/net ${PROJECT_SOURCE_DIR}/tests)
+  add_test(NAME ${name} COMMAND ${name})
+  set_tests_properties(${name} PROPERTIES LABELS "${label}" TIMEOUT 300)
+endfunction()
+
+# cohort_example(NAME): examples/NAME.c linked with the shared library, as a user would.
+function(cohort_example name)
+  add_executable(${name} ${name}.c)
+  target_link_libraries(${name} PRIVATE cohort_shared cohort_warnings ${ARGN})
+endfunction()

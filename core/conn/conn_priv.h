@@ -1,0 +1,84 @@
+/*
+ * conn_priv.h - frames on a connection: what pools, workers, agents and handshakes use.
+ *
+ * Seam 1 is struct coh_stream_ops: a transport moves bytes, conn.c makes frames of them.
+ * The connection that results is the user's cohort_conn.
+ */
+#ifndef COH_CONN_PRIV_H
+#define COH_CONN_PRIV_H
+
+#include "base/buf.h"
+#include "wire/frame.h"
+
+#include <cohort/conn.h>
+#include <stdbool.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+
+/* A transport.  SELF is the transport's own struct.  All of them may be called after an error. */
+struct coh_stream_ops {
+	/*
+	 * Read up to N bytes.  With DEADLINE COHORT_NOW never waits.  Returns the count, 0 at
+	 * the peer's end of stream, -EAGAIN when DEADLINE passed first, or another -errno.
+	 */
+	ssize_t (*read)(void *self, void *p, size_t n, cohort_time deadline);
+	/* Write from IOV (N entries) likewise; never 0. */
+	ssize_t (*write)(void *self, const struct iovec *iov, int n, cohort_time deadline);
+	/* A descriptor that is readable when read would not return -EAGAIN. */
+	int (*fd)(void *self);
+	/* Close and free SELF. */
+	void (*close)(void *self);
+};
+
+/*
+ * A connection over SELF, which it takes on success.  PEER (copied) is for sentences.
+ * Starts in PHASE.  NULL when there is no memory.
+ */
+struct cohort_conn *coh_conn_new(const struct coh_stream_ops *ops, void *self,
+    enum coh_frame_phase phase, const char *peer);
+
+/* A connection over a connected stream socket FD, taken on success.  0 or -ENOMEM. */
+int coh_conn_from_fd(struct cohort_conn **out, int fd, enum coh_frame_phase phase,
+    const char *peer, struct cohort_error *err);
+
+/* From now on frames are judged by PHASE. */
+void coh_conn_set_phase(struct cohort_conn *c, enum coh_frame_phase phase);
+void coh_conn_set_peer(struct cohort_conn *c, const char *peer);
+
+/* The descriptor to watch; readable when there may be something to read. */
+int coh_conn_fd(const struct cohort_conn *c);
+
+/*
+ * Put a frame with a body of N parts behind what waits to be sent, flushing at 64 KiB as
+ * cohort_conn_put does; F->length is set from the parts.  With COHORT_NOW it never waits and
+ * what the transport does not take is kept in memory (up to 64 MiB beyond: COHORT_ETOOBIG),
+ * to be sent by a later coh_conn_push.
+ */
+int coh_conn_put_frame(struct cohort_conn *c, struct coh_frame *f, const struct iovec *body,
+    int n, cohort_time deadline);
+
+/* Try to send what is held without waiting: 0 all sent, 1 some is left (wait for writable), <0. */
+int coh_conn_push(struct cohort_conn *c);
+
+/* How many bytes wait to be sent. */
+size_t coh_conn_pending(const struct cohort_conn *c);
+
+/*
+ * The next whole frame, without copying: BODY points into C and is valid until the next call
+ * on it that receives.  0; COHORT_ETIMEDOUT; or how the connection ended.  With COHORT_NOW
+ * at most one read is made, and only when no whole frame is held already.
+ */
+int coh_conn_next_frame(struct cohort_conn *c, struct coh_frame *f, const void **body,
+    cohort_time deadline);
+
+/* True when a whole frame is held: coh_conn_next_frame will not read. */
+bool coh_conn_has_frame(const struct cohort_conn *c);
+
+/* The failure that ended C (0 while it lives), and its sentence. */
+int coh_conn_failure(const struct cohort_conn *c);
+const struct cohort_error *coh_conn_last_error(const struct cohort_conn *c);
+
+/* Give up the descriptor of a socket connection that holds no unread or unsent bytes; frees C. */
+int coh_conn_release_fd(struct cohort_conn *c);
+
+#endif

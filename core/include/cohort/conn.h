@@ -1,0 +1,128 @@
+/*
+ * conn.h - a connection: two processes joined, whole messages both ways.
+ *
+ * The same calls, order and errors over an inherited socket pair, in memory, over a Unix
+ * socket and over TCP.  Messages arrive whole, once, in the order sent, with their
+ * boundaries; a typed message and a message of plain bytes are told apart.
+ *
+ * A connection may be used by one thread at a time.  Of two processes that share one by
+ * fork only one may go on using it; the other closes its copy.
+ *
+ * Every call that may wait keeps its deadline (time.h) for the whole message.  After a
+ * failure that ends the connection (COHORT_EOF, COHORT_ETRUNCATED, COHORT_EPEER,
+ * COHORT_EPROTOCOL) each later call returns that same code; after COHORT_ETIMEDOUT the
+ * connection is as usable as before, and nothing is lost or sent twice.
+ */
+#ifndef COHORT_CONN_H
+#define COHORT_CONN_H
+
+#include <cohort/message.h>
+#include <cohort/time.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct cohort_conn;
+
+/*
+ * Two connected ends over a socket pair, one usually for a child.  Gives both; descriptors
+ * are close-on-exec.  Returns 0 or -errno (-EMFILE, -ENFILE, -ENOMEM).
+ */
+COHORT_API int cohort_conn_pair(
+    struct cohort_conn **a, struct cohort_conn **b, struct cohort_error *err);
+
+/*
+ * Two connected ends within this process that use no socket; a thread may hold each end.
+ * Gives both.  Returns 0 or -errno.
+ */
+COHORT_API int cohort_conn_memory(
+    struct cohort_conn **a, struct cohort_conn **b, struct cohort_error *err);
+
+/* Close C and free it; what was put and not flushed is dropped.  Never blocks.  NULL is fine. */
+COHORT_API void cohort_conn_close(struct cohort_conn *c);
+
+/*
+ * Send M; when this returns 0 the message is in the transport's hands (not yet the peer's).
+ * Borrows M.  Also sends whatever was put before it.
+ *
+ * Returns 0, COHORT_ETIMEDOUT (M was not sent and may be sent again), COHORT_EPEER,
+ * COHORT_ETOOBIG (over COHORT_MESSAGE_MAX; nothing sent), COHORT_ESTATE (index 0 of M was not
+ * packed), -ENOMEM.
+ */
+COHORT_API int cohort_conn_send(
+    struct cohort_conn *c, struct cohort_message *m, cohort_time deadline);
+
+/* The same for SIZE plain bytes at DATA, which may be 0.  Borrows DATA; large ones are not copied. */
+COHORT_API int cohort_conn_send_bytes(
+    struct cohort_conn *c, const void *data, size_t size, cohort_time deadline);
+
+/*
+ * Put a message behind those not yet sent, to travel together: it is sent when 64 KiB are
+ * held, or by the next send, flush, receive, poll or wait on this connection, whichever
+ * is first.  This is how to send many small messages quickly.  Waits, until DEADLINE, only
+ * when the transport is full.  Returns as cohort_conn_send.
+ */
+COHORT_API int cohort_conn_put(
+    struct cohort_conn *c, struct cohort_message *m, cohort_time deadline);
+COHORT_API int cohort_conn_put_bytes(
+    struct cohort_conn *c, const void *data, size_t size, cohort_time deadline);
+
+/* Send what was put.  0, COHORT_ETIMEDOUT (call again), COHORT_EPEER. */
+COHORT_API int cohort_conn_flush(struct cohort_conn *c, cohort_time deadline);
+
+/*
+ * Receive the next message into M, which is reset first; its format must be M's.
+ *
+ * Returns 0; COHORT_ETIMEDOUT; COHORT_EOF (the peer closed between two messages);
+ * COHORT_ETRUNCATED (the peer vanished inside one); COHORT_EPEER (reset); COHORT_EPROTOCOL
+ * (bytes that are no message); COHORT_EFORMAT, COHORT_ECODEC (the message is not of M's format
+ * or not valid: it is dropped, the connection goes on); COHORT_ESTATE (the next message is
+ * plain bytes: it is kept, receive it with cohort_conn_recv_bytes); -ENOMEM.
+ * cohort_conn_error has the sentence.
+ */
+COHORT_API int cohort_conn_recv(
+    struct cohort_conn *c, struct cohort_message *m, cohort_time deadline);
+
+/*
+ * Receive the next message of plain bytes.  *DATA (SIZE bytes) belongs to the connection and
+ * is valid until the next call on it.  Returns as cohort_conn_recv; COHORT_ESTATE: the next
+ * message is a typed one and is kept.
+ */
+COHORT_API int cohort_conn_recv_bytes(
+    struct cohort_conn *c, const void **data, size_t *size, cohort_time deadline);
+
+/*
+ * Wait until a whole message can be received without waiting (or the connection has ended,
+ * which the next receive tells).  Consumes nothing.  Returns 1, or 0 when DEADLINE passed.
+ */
+COHORT_API int cohort_conn_poll(struct cohort_conn *c, cohort_time deadline);
+
+/*
+ * A sentence for the last failure on C, naming the peer.  C's, valid until the next call on it.
+ */
+COHORT_API const char *cohort_conn_error(const struct cohort_conn *c);
+
+/* Who is at the other end, in words: an address, "child 1234", "memory".  C's, for its life. */
+COHORT_API const char *cohort_conn_peer(const struct cohort_conn *c);
+
+/*
+ * What cohort_wait waits for: exactly one of conn, listener-like descriptor, process sentinel
+ * or any other descriptor.  Set `conn` or, with conn NULL, `fd` (ready when readable).
+ */
+struct cohort_wait_item {
+	struct cohort_conn *conn; /* ready: a whole message or the end is there */
+	int fd;                   /* looked at when conn is NULL */
+	int ready;                /* set by cohort_wait: 1 or 0 */
+};
+
+/*
+ * Wait until at least one of N items is ready or DEADLINE passes; mark all that are ready.
+ * Returns how many are (0: the deadline passed), COHORT_EARGUMENT (an fd < 0), -EBADF, -ENOMEM.
+ */
+COHORT_API int cohort_wait(struct cohort_wait_item *items, int n, cohort_time deadline);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -10,7 +10,7 @@
  * holds is expected to last less than `ahead` ns per slot: short tasks are sent ahead in
  * batches, so that a worker never waits for its next one; long ones are not, so that no task
  * waits behind another while a slot is idle.  How long a task of a kind takes is learned from
- * results; until the first one, nothing is sent ahead.
+ * results; until the first one, nothing is sent ahead, neither it nor what would go behind it.
  *
  * When a member dies, the tasks it was running get a strike each; what it held goes back to
  * the head of the queue in its old order, except that a task with `strikes` strikes fails.
@@ -42,7 +42,7 @@ struct coh_plan_task {
 	struct coh_plan_task *prev, *next; /* in the queue, in its member's list, or among the failing */
 	struct coh_plan_member *member;    /* while assigned */
 	struct coh_plan_kind *kind;        /* set by the caller before submit */
-	int64_t expected_ns;               /* what it added to its member's expected_ns */
+	int64_t expected_ns;               /* what it added to its member's; 0: it is unmeasured there */
 	int code;                          /* why it fails */
 	uint8_t state;                     /* enum coh_plan_state */
 	uint8_t strikes;                   /* members that died running it */
@@ -58,15 +58,25 @@ struct coh_plan_member {
 	struct coh_plan_list held;           /* assigned tasks, oldest first */
 	int64_t expected_ns;                 /* how long what it holds will take in sum */
 	int64_t ahead_ns;                    /* how much work per slot may be sent ahead */
+	size_t unmeasured;                   /* held tasks of which nothing is expected yet */
 	uint32_t slots;
-	uint8_t level;                       /* plan.c: idle slots, room ahead, full, away */
+	uint8_t level;                       /* enum coh_plan_level */
 	bool draining;                       /* gets nothing new */
+};
+
+/* How much a member would take now; each level is a ring in which turns are taken. */
+enum coh_plan_level {
+	COH_PLAN_IDLE,  /* it has an idle slot */
+	COH_PLAN_AHEAD, /* no idle slot, but what it holds will not last: room for measured tasks */
+	COH_PLAN_FULL,
+	COH_PLAN_AWAY, /* draining */
+	COH_PLAN_LEVELS,
 };
 
 struct coh_plan {
 	struct coh_plan_list queue, failing;
-	struct coh_plan_member *ring[2]; /* members with an idle slot; with room ahead */
-	size_t members;                  /* how many are up */
+	struct coh_plan_member *ring[COH_PLAN_LEVELS]; /* whose turn it is at each level */
+	size_t members;                  /* how many are up, the draining too */
 	uint64_t slots;                  /* theirs, in sum */
 	size_t assigned;                 /* tasks on members */
 	uint8_t strikes;                 /* that make a task fail */
@@ -86,7 +96,7 @@ struct coh_plan_action {
 /* An empty plan in which STRIKES deaths (1 to 255) make a task fail. */
 void coh_plan_init(struct coh_plan *p, unsigned strikes);
 
-/* T (state NEW, kind set) enters at the tail of the queue. */
+/* T (state NEW, kind set) enters at the tail of the queue, with no strike against it. */
 void coh_plan_submit(struct coh_plan *p, struct coh_plan_task *t);
 
 /* M (zeroed) joins with SLOTS (1 to 65535), sending ahead up to AHEAD_NS per slot (0: nothing). */
@@ -97,9 +107,10 @@ void coh_plan_member_up(
 void coh_plan_member_drain(struct coh_plan *p, struct coh_plan_member *m);
 
 /*
- * M is gone.  RUNNING lists the N tasks that it was running, as far as known, each of
- * which gets a strike; with RUNNING NULL the oldest min(slots, held) count as running.  Tasks
- * out of strikes FAIL with COHORT_EPOISON; the others are queued again at the head.
+ * M is gone.  RUNNING lists the N tasks that it was running, as far as known, each of which
+ * gets one strike (one that M does not hold gets none); with RUNNING NULL the oldest
+ * min(slots, held) count as running.  Tasks out of strikes FAIL with COHORT_EPOISON; the others
+ * are queued again at the head.  M is zeroed and may join again.
  */
 void coh_plan_member_down(struct coh_plan *p, struct coh_plan_member *m,
     struct coh_plan_task *const *running, size_t n);
@@ -115,13 +126,16 @@ bool coh_plan_result(struct coh_plan *p, struct coh_plan_member *m, struct coh_p
 /* Take T out if it is still queued: true, and it has left the plan.  False: it is assigned or new. */
 bool coh_plan_cancel(struct coh_plan *p, struct coh_plan_task *t);
 
-/* Every task in the plan FAILs with CODE; members hold nothing any more. */
+/* Every task in the plan FAILs with CODE (< 0); members hold nothing any more. */
 void coh_plan_fail_all(struct coh_plan *p, int code);
 
 /* The next thing to do. */
 struct coh_plan_action coh_plan_next(struct coh_plan *p);
 
-/* How many more tasks (of KIND) the members would take at once, beyond those queued; 0 if none. */
+/*
+ * How many more tasks (of KIND) the members would take at once, beyond those queued; 0 if none.
+ * Costs a step for each member that would take some, so never more than the answer's order.
+ */
 size_t coh_plan_hungry(const struct coh_plan *p, const struct coh_plan_kind *kind);
 
 /* Tasks in the plan: queued, assigned and failing. */

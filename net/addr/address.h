@@ -1,0 +1,88 @@
+/*
+ * address.h - where something runs or listens, as text and as a struct.  Pure.
+ *
+ *   inline:                   this thread
+ *   thread:N   thread:        N threads; as many as CPUs
+ *   local:N    local:         N worker processes; as many as CPUs
+ *   unix:/PATH                a Unix socket
+ *   tcp://HOST:PORT           HOST: a name, IPv4, or IPv6 in brackets
+ *   tls://HOST:PORT           understood, and refused where it would be used
+ *   listen:ADDRESS            of unix, tcp or tls: be dialled there instead of dialling
+ *   ADDRESS,ADDRESS,...       several of unix, tcp and tls
+ *
+ * Numbers are decimal and hosts are kept in one spelling (lower case, IPv6 as inet_ntop
+ * writes it), so that two addresses are the same when their text is.  Nothing is looked up.
+ * No state: any thread, and after fork.
+ */
+#ifndef COH_ADDR_ADDRESS_H
+#define COH_ADDR_ADDRESS_H
+
+#include <cohort/error.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum coh_address_kind {
+	COH_ADDRESS_INLINE,
+	COH_ADDRESS_THREAD,
+	COH_ADDRESS_LOCAL,
+	COH_ADDRESS_UNIX,
+	COH_ADDRESS_TCP,
+	COH_ADDRESS_TLS,
+};
+
+#define COH_ADDRESS_COUNT_MAX 4096 /* threads or workers one address may ask for */
+#define COH_ADDRESS_LIST_MAX 1024  /* addresses in one list */
+#define COH_ADDRESS_HOST_MAX 253   /* RFC 1035: a name in text */
+#define COH_ADDRESS_PATH_MAX 107   /* sun_path less its end */
+#define COH_ADDRESS_TEXT 288       /* room for any address as text, with its end */
+
+/* One address.  Plain data: copy it as you like. */
+struct coh_address {
+	enum coh_address_kind kind;
+	bool listen;                           /* "listen:" stood in front */
+	unsigned count;                        /* thread, local: how many; 0: as many as CPUs */
+	uint16_t port;                         /* tcp, tls; 0: the system's choice, to listen only */
+	char where[COH_ADDRESS_HOST_MAX + 1];  /* tcp, tls: host without brackets; unix: path */
+};
+
+/* What someone wants to do with an address. */
+enum coh_address_use {
+	COH_ADDRESS_DIAL, /* connect to it */
+	COH_ADDRESS_BIND, /* listen on it */
+};
+
+/*
+ * Read one address out of TEXT into A.  0, or COHORT_EADDRESS with what was got, where and
+ * what is allowed; A is then undefined.
+ */
+int coh_address_parse(struct coh_address *a, const char *text, struct cohort_error *err);
+
+/*
+ * Read one address or a list of them.  *LIST (COUNT of them) is given: coh_free it.  In a list
+ * of several each must be of unix, tcp or tls without "listen:", and none may stand twice.
+ * 0, COHORT_EADDRESS, -ENOMEM; on failure *LIST is NULL.
+ */
+int coh_address_parse_list(struct coh_address **list, size_t *count, const char *text,
+    struct cohort_error *err);
+
+/* A as text that parses to A again, at OUT. */
+void coh_address_print(const struct coh_address *a, char out[COH_ADDRESS_TEXT]);
+
+/* True when both name the same thing. */
+bool coh_address_equal(const struct coh_address *a, const struct coh_address *b);
+
+/* The word in front of the colon: "tcp". */
+const char *coh_address_scheme(enum coh_address_kind kind);
+
+/* True for unix, tcp and tls: something of the network, not of this process. */
+bool coh_address_is_node(const struct coh_address *a);
+
+/*
+ * May this build USE A?  0; COHORT_EADDRESS (not an address of a node; port 0 to dial;
+ * "listen:" to dial); COHORT_ENOTSUP (tls).
+ */
+int coh_address_check(
+    const struct coh_address *a, enum coh_address_use use, struct cohort_error *err);
+
+#endif

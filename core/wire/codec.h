@@ -2,8 +2,8 @@
  * codec.h - typed values to bytes and back by tpl; the inside of struct cohort_message.
  *
  * A format is parsed once (coh_format_get) into a table.  Formats without arrays are
- * written and read in place: no tpl call, no allocation, strings and bytes lent out of the
- * image.  Formats with arrays go through tpl, in an arena of the message's own.  Every image
+ * written and read in place: no tpl call, bytes lent out of the image, strings copied out of
+ * it once.  Formats with arrays go through tpl, in an arena of the message's own.  Every image
  * from outside passes coh_codec_check before either.
  */
 #ifndef COH_WIRE_CODEC_H
@@ -49,10 +49,13 @@ int coh_codec_check(const struct coh_format *f, const void *image, size_t size,
 int coh_codec_pack(const struct coh_format *f, struct coh_buf *out, va_list ap);
 
 /*
- * Flat formats: the values out of an image that was checked, into what AP points at.  Strings
- * and bytes point into IMAGE.
+ * Flat formats: the values out of an image that was checked, into what AP points at.  Bytes
+ * point into IMAGE; strings, which have no NUL there, into STRINGS, which is emptied first:
+ * both live as long as those two stay as they are.  The same image into the same STRINGS
+ * gives the same pointers again.  0 or -ENOMEM (only with a string in the format).
  */
-void coh_codec_unpack(const struct coh_format *f, const void *image, va_list ap);
+int coh_codec_unpack(
+    const struct coh_format *f, const void *image, struct coh_buf *strings, va_list ap);
 
 /* As the public calls of the same name, from a va_list. */
 int coh_message_pack(struct cohort_message *m, int index, va_list ap);

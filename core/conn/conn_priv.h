@@ -26,6 +26,11 @@ struct coh_stream_ops {
 	ssize_t (*write)(void *self, const struct iovec *iov, int n, cohort_time deadline);
 	/* A descriptor that is readable when read would not return -EAGAIN. */
 	int (*fd)(void *self);
+	/*
+	 * What to ask poll(2) of that descriptor: to hear of something to read and, when WRITING,
+	 * of room to write after a write returned -EAGAIN.
+	 */
+	short (*events)(void *self, bool writing);
 	/* Close and free SELF. */
 	void (*close)(void *self);
 };
@@ -41,12 +46,18 @@ struct cohort_conn *coh_conn_new(const struct coh_stream_ops *ops, void *self,
 int coh_conn_from_fd(struct cohort_conn **out, int fd, enum coh_frame_phase phase,
     const char *peer, struct cohort_error *err);
 
-/* From now on frames are judged by PHASE. */
+/* From now on frames are judged by PHASE, and sentences name PEER (copied; 0 or -ENOMEM). */
 void coh_conn_set_phase(struct cohort_conn *c, enum coh_frame_phase phase);
-void coh_conn_set_peer(struct cohort_conn *c, const char *peer);
+int coh_conn_set_peer(struct cohort_conn *c, const char *peer);
 
 /* The descriptor to watch; readable when there may be something to read. */
 int coh_conn_fd(const struct cohort_conn *c);
+
+/*
+ * The poll(2) events to watch it for now: POLLIN, and POLLOUT while bytes wait to be sent over
+ * a socket.  (A memory connection rings its POLLIN for room too: after any event, push and receive.)
+ */
+short coh_conn_events(const struct cohort_conn *c);
 
 /*
  * Put a frame with a body of N parts behind what waits to be sent, flushing at 64 KiB as
@@ -66,19 +77,26 @@ size_t coh_conn_pending(const struct cohort_conn *c);
 /*
  * The next whole frame, without copying: BODY points into C and is valid until the next call
  * on it that receives.  0; COHORT_ETIMEDOUT; or how the connection ended.  With COHORT_NOW
- * at most one read is made, and only when no whole frame is held already.
+ * at most one read is made, and only when no whole frame is held already.  What was put is
+ * sent before it reads.  A PING is answered here and never seen outside; a PONG is returned.
  */
 int coh_conn_next_frame(struct cohort_conn *c, struct coh_frame *f, const void **body,
     cohort_time deadline);
 
-/* True when a whole frame is held: coh_conn_next_frame will not read. */
+/* True when a whole frame is held (or what ended C): coh_conn_next_frame will not read. */
 bool coh_conn_has_frame(const struct cohort_conn *c);
+
+/* Let go of the body last lent and of memory a large message earned: before a long rest. */
+void coh_conn_rest(struct cohort_conn *c);
 
 /* The failure that ended C (0 while it lives), and its sentence. */
 int coh_conn_failure(const struct cohort_conn *c);
 const struct cohort_error *coh_conn_last_error(const struct cohort_conn *c);
 
-/* Give up the descriptor of a socket connection that holds no unread or unsent bytes; frees C. */
+/*
+ * Give up the descriptor of a socket connection that holds no unread or unsent bytes; frees C.
+ * The descriptor, or COHORT_ESTATE (bytes are held), COHORT_ENOTSUP (no socket); then C lives on.
+ */
 int coh_conn_release_fd(struct cohort_conn *c);
 
 #endif

@@ -8,10 +8,13 @@
  * A connection may be used by one thread at a time.  Of two processes that share one by
  * fork only one may go on using it; the other closes its copy.
  *
- * Every call that may wait keeps its deadline (time.h) for the whole message.  After a
- * failure that ends the connection (COHORT_EOF, COHORT_ETRUNCATED, COHORT_EPEER,
- * COHORT_EPROTOCOL) each later call returns that same code; after COHORT_ETIMEDOUT the
- * connection is as usable as before, and nothing is lost or sent twice.
+ * Every call that may wait keeps its deadline (time.h) for the whole message.  After
+ * COHORT_ETIMEDOUT the connection is as usable as before, and nothing is lost or sent twice.
+ *
+ * Once a receive has told how the connection ended (COHORT_EOF, COHORT_ETRUNCATED,
+ * COHORT_EPEER, COHORT_EPROTOCOL, COHORT_EVERSION, COHORT_ETOOBIG) each later call returns that
+ * same code.  A send that fails with COHORT_EPEER ends sending only: what the peer had said
+ * before it went can still be received.
  */
 #ifndef COHORT_CONN_H
 #define COHORT_CONN_H
@@ -39,16 +42,24 @@ COHORT_API int cohort_conn_pair(
 COHORT_API int cohort_conn_memory(
     struct cohort_conn **a, struct cohort_conn **b, struct cohort_error *err);
 
-/* Close C and free it; what was put and not flushed is dropped.  Never blocks.  NULL is fine. */
+/*
+ * Close C and free it; what was put and not flushed is dropped (so that a process which closes its
+ * copy after a fork says nothing).  Never blocks.  NULL is fine.
+ */
 COHORT_API void cohort_conn_close(struct cohort_conn *c);
 
 /*
  * Send M; when this returns 0 the message is in the transport's hands (not yet the peer's).
  * Borrows M.  Also sends whatever was put before it.
  *
+ * A message goes whole or not at all: when DEADLINE passes before the transport took its
+ * first byte, M is taken back (COHORT_ETIMEDOUT); when it passes later the call returns 0, and the
+ * rest is kept in memory and goes first at the next call on C (cohort_conn_flush waits for it).
+ *
  * Returns 0, COHORT_ETIMEDOUT (M was not sent and may be sent again), COHORT_EPEER,
  * COHORT_ETOOBIG (over COHORT_MESSAGE_MAX; nothing sent), COHORT_ESTATE (index 0 of M was not
- * packed), -ENOMEM.
+ * packed), -ENOMEM (M was not sent; or, when that rest could not be kept, sending has ended
+ * and each later send says so too).
  */
 COHORT_API int cohort_conn_send(
     struct cohort_conn *c, struct cohort_message *m, cohort_time deadline);
@@ -59,9 +70,10 @@ COHORT_API int cohort_conn_send_bytes(
 
 /*
  * Put a message behind those not yet sent, to travel together: it is sent when 64 KiB are
- * held, or by the next send, flush, receive, poll or wait on this connection, whichever
- * is first.  This is how to send many small messages quickly.  Waits, until DEADLINE, only
- * when the transport is full.  Returns as cohort_conn_send.
+ * held, or by the next send or flush on this connection, or the next receive, poll or wait
+ * that finds no whole message held and so looks at the transport; whichever is first.
+ * This is how to send many small messages quickly, and to answer many in one go.  Waits,
+ * until DEADLINE, only when the transport is full.  Returns as cohort_conn_send.
  */
 COHORT_API int cohort_conn_put(
     struct cohort_conn *c, struct cohort_message *m, cohort_time deadline);
@@ -75,8 +87,9 @@ COHORT_API int cohort_conn_flush(struct cohort_conn *c, cohort_time deadline);
  * Receive the next message into M, which is reset first; its format must be M's.
  *
  * Returns 0; COHORT_ETIMEDOUT; COHORT_EOF (the peer closed between two messages);
- * COHORT_ETRUNCATED (the peer vanished inside one); COHORT_EPEER (reset); COHORT_EPROTOCOL
- * (bytes that are no message); COHORT_EFORMAT, COHORT_ECODEC (the message is not of M's format
+ * COHORT_ETRUNCATED (the peer vanished inside one); COHORT_EPEER (reset: it went without
+ * reading what was sent to it); COHORT_EPROTOCOL (bytes that are no message), COHORT_EVERSION,
+ * COHORT_ETOOBIG (it announced more than COHORT_MESSAGE_MAX); COHORT_EFORMAT, COHORT_ECODEC (the message is not of M's format
  * or not valid: it is dropped, the connection goes on); COHORT_ESTATE (the next message is
  * plain bytes: it is kept, receive it with cohort_conn_recv_bytes); -ENOMEM.
  * cohort_conn_error has the sentence.
@@ -118,7 +131,10 @@ struct cohort_wait_item {
 
 /*
  * Wait until at least one of N items is ready or DEADLINE passes; mark all that are ready.
- * Returns how many are (0: the deadline passed), COHORT_EARGUMENT (an fd < 0), -EBADF, -ENOMEM.
+ * What was put on the connections is sent as room allows while it waits.
+ *
+ * Returns how many are (0: the deadline passed), COHORT_EARGUMENT (an fd < 0; n < 0; n == 0 for
+ * ever), -EBADF, -ENOMEM.
  */
 COHORT_API int cohort_wait(struct cohort_wait_item *items, int n, cohort_time deadline);
 

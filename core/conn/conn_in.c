@@ -1,0 +1,299 @@
+/*
+ * conn_in.c - what comes in: bytes of a transport made into whole frames.
+ *
+ * One buffer.  A frame is looked at where it arrived and its body is lent from there, so a
+ * small message costs no copy and no allocation, and one read brings many.  Once a header
+ * says that a large body follows, exactly the rest of that message is read straight into
+ * its place: then the next message begins at the start of the buffer and nothing is moved.
+ *
+ * The rule that matters: memory follows bytes that arrived, never a length that was claimed
+ * (at most double, COHORT_MESSAGE_MAX at the very end of a message that large).
+ *
+ * Rejected: a buffer per message (two allocations and a copy each), a ring (a body could wrap).
+ */
+#include "conn/conn_struct.h"
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/mem.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+
+#define READ_AHEAD ((size_t)64 << 10)   /* one read; a socket hands over little more at once */
+#define READ_STRANGER ((size_t)2 << 10) /* a frame before authentication and a little more */
+#define LARGE ((size_t)16 << 10)        /* from here moving bytes costs more than one more read */
+#define KEEP_MAX ((size_t)4 << 20)      /* what a large message may leave behind */
+#define CALM_READS 1024                 /* after so many small reads the buffer is small again */
+
+static size_t in_held(const struct coh_conn_in *in)
+{
+	return in->tail - in->head;
+}
+
+static size_t in_least(const struct cohort_conn *c)
+{
+	return c->phase == COH_PHASE_STRANGER ? READ_STRANGER : READ_AHEAD;
+}
+
+static void in_drop(struct coh_conn_in *in, size_t n)
+{
+	in->head += n;
+	if (in->head == in->tail)
+		in->head = in->tail = 0;
+}
+
+/* Make the buffer CAP bytes, which hold what is held. */
+static int in_resize(struct coh_conn_in *in, size_t cap)
+{
+	unsigned char *p;
+
+	if (in->head != 0) {
+		memmove(in->data, in->data + in->head, in_held(in));
+		in->tail -= in->head;
+		in->head = 0;
+	}
+	p = coh_realloc(in->data, cap);
+	if (p == NULL)
+		return -ENOMEM;
+	in->data = p;
+	in->cap = cap;
+	return 0;
+}
+
+/* Give back what an earlier large message earned, once it has not been needed for long. */
+static void in_shrink(struct cohort_conn *c)
+{
+	struct coh_conn_in *in = &c->in;
+	size_t least = in_least(c);
+
+	if (in->cap <= least || in_held(in) > least)
+		return;
+	if (in->cap > KEEP_MAX || ++in->calm > CALM_READS) {
+		in->calm = 0;
+		(void)in_resize(in, least); /* a smaller block that cannot be had is no loss */
+	}
+}
+
+/*
+ * Make room to read on towards a frame of NEED bytes, header included: *ROOM bytes at the tail.
+ * What has arrived decides how far the buffer grows.
+ */
+static int in_room(struct cohort_conn *c, size_t need, size_t *room)
+{
+	struct coh_conn_in *in = &c->in;
+	size_t held = in_held(in), least = in_least(c), cap, rest;
+	int rc;
+
+	if (need > least)
+		in->calm = 0;
+	else
+		in_shrink(c);
+	rest = need > held ? need - held : 1;
+	if (in->head + need > in->cap || (rest <= LARGE && in->cap - in->tail < least / 2)) {
+		cap = need <= 2 * held ? need : 2 * held;
+		if (cap < least)
+			cap = least;
+		rc = cap > in->cap ? in_resize(in, cap) : 0;
+		if (rc != 0)
+			return rc;
+		if (in->head != 0) {
+			memmove(in->data, in->data + in->head, held);
+			in->head = 0;
+			in->tail = held;
+		}
+	}
+	*room = in->cap - in->tail;
+	if (rest > LARGE && *room > rest)
+		*room = rest;
+	else if (rest <= LARGE && *room > least)
+		*room = least;
+	return 0;
+}
+
+/* The stream said END (0 or -errno) in place of bytes. */
+static int in_end(struct cohort_conn *c, ssize_t end)
+{
+	size_t held = in_held(&c->in);
+
+	if (end == 0 && held == 0)
+		c->in.failure = coh_conn_fail(c, COHORT_EOF, "closed by the peer");
+	else if (end == 0)
+		c->in.failure = coh_conn_fail(c, COHORT_ETRUNCATED,
+		    "closed by the peer in the middle of a message, %zu bytes into it", held);
+	else
+		c->in.failure =
+		    coh_conn_fail(c, COHORT_EPEER, "%s", strerror((int)-end));
+	return c->in.failure;
+}
+
+/* Read while bytes wait to be sent: whichever can go on goes on.  As the read of the stream. */
+static ssize_t in_read_and_push(struct cohort_conn *c, size_t room, cohort_time deadline)
+{
+	struct pollfd p = {.fd = c->ops->fd(c->self)};
+	struct timespec ts;
+	cohort_time left;
+	ssize_t n;
+
+	for (;;) {
+		(void)coh_conn_push(c); /* its failure is the next sender's to hear */
+		if (coh_conn_pending(c) == 0)
+			return c->ops->read(c->self, c->in.data + c->in.tail, room, deadline);
+		n = c->ops->read(c->self, c->in.data + c->in.tail, room, COHORT_NOW);
+		if (n != -EAGAIN)
+			return n;
+		left = coh_clock_left(deadline);
+		if (left == 0)
+			return -EAGAIN;
+		ts = coh_clock_timespec(left);
+		p.events = coh_conn_events(c);
+		if (ppoll(&p, 1, left == COHORT_FOREVER ? NULL : &ts, NULL) < 0 && errno != EINTR)
+			return -errno;
+	}
+}
+
+/* Read once towards a frame of NEED bytes. */
+static int in_fill(struct cohort_conn *c, size_t need, cohort_time deadline)
+{
+	size_t room;
+	ssize_t n;
+	int rc = in_room(c, need, &room);
+
+	if (rc != 0)
+		return coh_conn_fail_code(c, rc);
+	if (coh_conn_pending(c) != 0)
+		n = in_read_and_push(c, room, deadline);
+	else
+		n = c->ops->read(c->self, c->in.data + c->in.tail, room, deadline);
+	if (n > 0) {
+		c->in.tail += (size_t)n;
+		return 0;
+	}
+	if (n == -EAGAIN)
+		return coh_conn_fail_code(c, COHORT_ETIMEDOUT);
+	return in_end(c, n);
+}
+
+/*
+ * The header at the head, if there.  A first byte that cannot begin one is refused at once: a
+ * peer that speaks another language may wait for ours before it has said 24 bytes.
+ */
+static int in_header(struct cohort_conn *c, struct coh_frame *f)
+{
+	const unsigned char *p = c->in.data + c->in.head;
+	size_t held = in_held(&c->in);
+	unsigned char part[COH_FRAME_SIZE] = {0};
+	int rc;
+
+	if (held < COH_FRAME_SIZE) {
+		if (held == 0 || (p[0] == COH_FRAME_MAGIC >> 8 &&
+				     (held < 2 || p[1] == (COH_FRAME_MAGIC & 0xff))))
+			return 0;
+		memcpy(part, p, held);
+		p = part;
+	}
+	rc = coh_frame_decode(f, p, c->phase, c->error);
+	if (rc == 0)
+		return 1;
+	c->in.failure = coh_fail_in(c->error, rc, "connection to %s", c->peer);
+	return rc;
+}
+
+/* As coh_conn_in_look; when it is 0, *NEED is how many bytes the frame will have in all. */
+static int in_look(struct cohort_conn *c, struct coh_frame *f, size_t *need)
+{
+	struct coh_conn_in *in = &c->in;
+	int rc;
+
+	if (in->lent != 0) {
+		in_drop(in, in->lent);
+		in->lent = 0;
+	}
+	for (;;) {
+		*need = COH_FRAME_SIZE;
+		if (in->failure != 0)
+			return coh_conn_fail_again(c, in->failure);
+		rc = in_header(c, f);
+		if (rc <= 0)
+			return rc;
+		*need += f->length;
+		if (in_held(in) < *need)
+			return 0;
+		if (f->type != COH_FRAME_PING)
+			return 1;
+		coh_conn_out_pong(c, f, in->data + in->head + COH_FRAME_SIZE);
+		in_drop(in, *need);
+	}
+}
+
+int coh_conn_in_look(struct cohort_conn *c, struct coh_frame *f)
+{
+	size_t need;
+
+	return in_look(c, f, &need);
+}
+
+int coh_conn_in_peek(struct cohort_conn *c, struct coh_frame *f, cohort_time deadline)
+{
+	bool tried = false;
+	size_t need;
+	int rc;
+
+	while ((rc = in_look(c, f, &need)) == 0) {
+		/* One read is made however late it is; a flood must not hold the caller longer. */
+		if (tried && coh_clock_passed(deadline))
+			return coh_conn_fail_code(c, COHORT_ETIMEDOUT);
+		rc = in_fill(c, need, deadline);
+		if (rc != 0)
+			return rc;
+		tried = true;
+	}
+	return rc > 0 ? 0 : rc;
+}
+
+const void *coh_conn_in_take(struct cohort_conn *c, const struct coh_frame *f)
+{
+	c->in.lent = COH_FRAME_SIZE + (size_t)f->length;
+	return coh_conn_in_body(c);
+}
+
+bool coh_conn_has_frame(const struct cohort_conn *c)
+{
+	const struct coh_conn_in *in = &c->in;
+	struct coh_frame f;
+	size_t held = in_held(in) - in->lent;
+
+	if (in->failure != 0)
+		return true;
+	if (held < COH_FRAME_SIZE)
+		return false;
+	/* What cannot be decoded is not waited for either. */
+	return coh_frame_decode(&f, in->data + in->head + in->lent, c->phase, NULL) != 0 ||
+	    held - COH_FRAME_SIZE >= f.length;
+}
+
+bool coh_conn_in_pump(struct cohort_conn *c)
+{
+	struct coh_frame f;
+	size_t need;
+	int rc = in_look(c, &f, &need);
+
+	if (rc == 0)
+		rc = in_fill(c, need, COHORT_NOW);
+	return rc != COHORT_ETIMEDOUT && rc != -ENOMEM;
+}
+
+void coh_conn_rest(struct cohort_conn *c)
+{
+	struct coh_conn_in *in = &c->in;
+
+	if (in->lent != 0) {
+		in_drop(in, in->lent);
+		in->lent = 0;
+	}
+	if (in_held(in) == 0) {
+		coh_free(in->data);
+		*in = (struct coh_conn_in){.failure = in->failure};
+	}
+}

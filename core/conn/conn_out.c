@@ -1,0 +1,233 @@
+/*
+ * conn_out.c - what goes out: frames made of bodies, many to a write.
+ *
+ * Small frames are built behind each other in one buffer and leave in one write; a large body
+ * is never copied: header and parts go out by one gathering write.
+ *
+ * The rule that matters: a frame of which one byte is out must go out whole, and one of which
+ * none is out can be taken back.  So when a deadline passes, a frame not begun is undone and
+ * the caller hears COHORT_ETIMEDOUT; of one begun the rest is kept, to go first with whatever
+ * is sent next, and the caller hears 0.
+ *
+ * Rejected: reporting how much was sent (every caller would have to finish the frame), and
+ * ending the connection at a deadline (a slow peer is not a lost one).
+ */
+#include "conn/conn_struct.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define FLUSH_AT ((size_t)64 << 10)  /* one write; larger ones gain nothing, and cost cache */
+#define COPY_MAX ((size_t)16 << 10)  /* a larger body is gathered from where it lies */
+#define KEEP_LIMIT ((size_t)64 << 20) /* what COH_CONN_KEEP may hold before one more frame */
+#define OUT_MAX (2 * KEEP_LIMIT + ((size_t)1 << 20))
+#define SPARE_MAX ((size_t)256 << 10) /* an empty buffer larger than this is given back */
+#define PONGS_MAX ((size_t)256 << 10) /* answers held for a peer that does not read them */
+
+void coh_conn_out_init(struct coh_conn_out *out)
+{
+	coh_buf_init(&out->held, OUT_MAX);
+}
+
+size_t coh_conn_pending(const struct cohort_conn *c)
+{
+	return coh_buf_len(&c->out.held);
+}
+
+/* Sending ends with CODE; what was held is lost with it. */
+static int out_end(struct cohort_conn *c, int code, const char *why)
+{
+	coh_buf_fini(&c->out.held);
+	c->out.pongs = 0;
+	c->out.failure = coh_conn_fail(c, code, "cannot send: %s", why);
+	return c->out.failure;
+}
+
+/* One write of the stream.  The count, -EAGAIN, or how sending ended. */
+static ssize_t out_write(
+    struct cohort_conn *c, const struct iovec *iov, int n, cohort_time deadline)
+{
+	ssize_t w = c->ops->write(c->self, iov, n, deadline);
+
+	if (w >= 0 || w == -EAGAIN)
+		return w;
+	return out_end(c, COHORT_EPEER, strerror((int)-w));
+}
+
+static void out_emptied(struct coh_conn_out *out)
+{
+	out->pongs = 0;
+	if (out->held.cap > SPARE_MAX)
+		coh_buf_fini(&out->held);
+}
+
+/* How sending, or all of C, ended; 0 while it can go on. */
+static int out_failure(struct cohort_conn *c)
+{
+	if (c->in.failure != 0)
+		return coh_conn_fail_again(c, c->in.failure);
+	return c->out.failure != 0 ? coh_conn_fail_again(c, c->out.failure) : 0;
+}
+
+int coh_conn_out_flush(struct cohort_conn *c, cohort_time deadline)
+{
+	struct coh_buf *held = &c->out.held;
+	struct iovec iov;
+	ssize_t n;
+	int rc = out_failure(c);
+
+	if (rc != 0)
+		return rc;
+	while (coh_buf_len(held) != 0) {
+		iov = (struct iovec){held->data + held->head, coh_buf_len(held)};
+		n = out_write(c, &iov, 1, deadline);
+		if (n == -EAGAIN)
+			return coh_conn_fail_code(c, COHORT_ETIMEDOUT);
+		if (n < 0)
+			return (int)n;
+		coh_buf_drop(held, (size_t)n);
+	}
+	out_emptied(&c->out);
+	return 0;
+}
+
+int coh_conn_push(struct cohort_conn *c)
+{
+	int rc;
+
+	if (coh_conn_pending(c) == 0)
+		return out_failure(c);
+	rc = coh_conn_out_flush(c, COHORT_NOW);
+	return rc == COHORT_ETIMEDOUT ? 1 : rc;
+}
+
+/* A small frame: behind those held, and out when there is enough of them. */
+static int out_copied(
+    struct cohort_conn *c, const struct coh_conn_outgoing *o, cohort_time deadline)
+{
+	struct coh_buf *held = &c->out.held;
+	size_t size = COH_FRAME_SIZE + (size_t)o->frame->length;
+	unsigned char *p;
+	int rc = coh_buf_reserve(held, size);
+
+	if (rc != 0)
+		return coh_conn_fail_code(c, rc);
+	p = held->data + held->tail;
+	coh_frame_encode(o->frame, p);
+	p += COH_FRAME_SIZE;
+	for (int i = 0; i < o->n; i++) {
+		if (o->body[i].iov_len != 0)
+			memcpy(p, o->body[i].iov_base, o->body[i].iov_len);
+		p += o->body[i].iov_len;
+	}
+	held->tail += size;
+	if (o->how != COH_CONN_SEND && coh_buf_len(held) < FLUSH_AT)
+		return 0;
+	rc = coh_conn_out_flush(c, deadline);
+	if (rc != COHORT_ETIMEDOUT || o->how == COH_CONN_KEEP || coh_buf_len(held) < size)
+		return rc == COHORT_ETIMEDOUT ? 0 : rc;
+	held->tail -= size;
+	return rc;
+}
+
+/* Drop N bytes from the front of IOV. */
+static void iov_advance(struct iovec *iov, int n, size_t bytes)
+{
+	for (int i = 0; i < n && bytes != 0; i++) {
+		size_t part = bytes < iov[i].iov_len ? bytes : iov[i].iov_len;
+
+		iov[i].iov_base = (char *)iov[i].iov_base + part;
+		iov[i].iov_len -= part;
+		bytes -= part;
+	}
+}
+
+/* Hold what is left in IOV, of which the first part is what was held already. */
+static int out_keep(struct cohort_conn *c, const struct iovec *iov, int n)
+{
+	size_t rest = 0;
+	int rc;
+
+	coh_buf_drop(&c->out.held, coh_conn_pending(c) - iov[0].iov_len);
+	for (int i = 1; i < n; i++)
+		rest += iov[i].iov_len;
+	rc = coh_buf_reserve(&c->out.held, rest);
+	for (int i = 1; i < n && rc == 0; i++)
+		rc = coh_buf_put(&c->out.held, iov[i].iov_base, iov[i].iov_len);
+	return rc;
+}
+
+/*
+ * The deadline passed with IOV left, of which SENT bytes beyond those held before are out:
+ * take the frame back if that is still possible.
+ */
+static int out_late(struct cohort_conn *c, const struct coh_conn_outgoing *o,
+    const struct iovec *iov, bool begun)
+{
+	int rc;
+
+	if (!begun && o->how != COH_CONN_KEEP) {
+		coh_buf_drop(&c->out.held, coh_conn_pending(c) - iov[0].iov_len);
+		return coh_conn_fail_code(c, COHORT_ETIMEDOUT);
+	}
+	rc = out_keep(c, iov, o->n + 2);
+	if (rc != 0 && begun)
+		return out_end(c, rc, "no memory for the rest of a message that is partly out");
+	return rc != 0 ? coh_conn_fail_code(c, rc) : 0;
+}
+
+/* A large frame: what is held, the header and the body's parts in one gathering write. */
+static int out_gathered(
+    struct cohort_conn *c, const struct coh_conn_outgoing *o, cohort_time deadline)
+{
+	struct iovec iov[COH_CONN_PARTS + 2];
+	unsigned char header[COH_FRAME_SIZE];
+	size_t before = coh_conn_pending(c), left, sent = 0;
+	ssize_t n;
+
+	coh_frame_encode(o->frame, header);
+	iov[0] = (struct iovec){c->out.held.data + c->out.held.head, before};
+	iov[1] = (struct iovec){header, sizeof header};
+	memcpy(iov + 2, o->body, (size_t)o->n * sizeof *iov);
+	for (left = before + sizeof header + o->frame->length; sent < left; sent += (size_t)n) {
+		n = out_write(c, iov, o->n + 2, deadline);
+		if (n == -EAGAIN)
+			return out_late(c, o, iov, sent > before);
+		if (n < 0)
+			return (int)n;
+		iov_advance(iov, o->n + 2, (size_t)n);
+	}
+	coh_buf_drop(&c->out.held, before);
+	out_emptied(&c->out);
+	return 0;
+}
+
+int coh_conn_out_frame(
+    struct cohort_conn *c, const struct coh_conn_outgoing *o, cohort_time deadline)
+{
+	int rc = out_failure(c);
+
+	if (rc != 0)
+		return rc;
+	if (o->how == COH_CONN_KEEP && coh_conn_pending(c) > KEEP_LIMIT)
+		return coh_conn_fail(c, COHORT_ETOOBIG,
+		    "the peer does not take what is sent: %zu bytes wait, the limit is %zu",
+		    coh_conn_pending(c), KEEP_LIMIT);
+	if (o->frame->length <= COPY_MAX)
+		return out_copied(c, o, deadline);
+	return out_gathered(c, o, deadline);
+}
+
+void coh_conn_out_pong(struct cohort_conn *c, const struct coh_frame *ping, const void *body)
+{
+	struct coh_frame f = *ping;
+	struct iovec part = {.iov_len = f.length};
+	struct coh_conn_outgoing o = {&f, &part, 1, COH_CONN_KEEP};
+
+	memcpy(&part.iov_base, &body, sizeof body); /* an iovec has no const */
+	if (c->out.pongs + COH_FRAME_SIZE + f.length > PONGS_MAX)
+		return;
+	f.type = COH_FRAME_PONG;
+	if (coh_conn_out_frame(c, &o, COHORT_NOW) == 0 && coh_conn_pending(c) != 0)
+		c->out.pongs += COH_FRAME_SIZE + f.length;
+}

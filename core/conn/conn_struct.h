@@ -1,0 +1,114 @@
+/*
+ * conn_struct.h - the inside of a connection, shared by conn.c, conn_in.c, conn_out.c, wait.c.
+ *
+ * The two directions end apart: when the peer is gone a send fails first, while what it said
+ * before it went can still be received.
+ */
+#ifndef COH_CONN_STRUCT_H
+#define COH_CONN_STRUCT_H
+
+#include "conn/conn_priv.h"
+
+#define COH_CONN_MAGIC 0x636f6e6eu
+
+/* What has come and was not taken: data[head..tail).  The first LENT bytes are the caller's to look at. */
+struct coh_conn_in {
+	unsigned char *data;
+	size_t head, tail, cap;
+	size_t lent;
+	unsigned int calm; /* reads since a message last needed more than the least capacity */
+	int failure;       /* how this direction ended; 0 while it lives */
+};
+
+struct coh_conn_out {
+	struct coh_buf held; /* frames, whole but for the first */
+	size_t pongs;        /* bytes of PONG put since `held` was last empty */
+	int failure;
+};
+
+struct cohort_conn {
+	uint32_t magic;
+	enum coh_frame_phase phase;
+	const struct coh_stream_ops *ops;
+	void *self;
+	struct coh_conn_in in;
+	struct coh_conn_out out;
+	struct cohort_error *error; /* apart, so that a const connection can find its words late */
+	char *peer;
+};
+
+/* Keep CODE and its sentence, "connection to PEER: FORMAT"; returns CODE. */
+int coh_conn_fail(struct cohort_conn *c, int code, const char *format, ...) COHORT_PRINTF(3, 4);
+
+/* Keep CODE alone, cheaply: its sentence is made when it is asked for.  Returns CODE. */
+static inline int coh_conn_fail_code(struct cohort_conn *c, int code)
+{
+	c->error->code = code;
+	c->error->text[0] = '\0';
+	return code;
+}
+
+/* Free C but not its stream. */
+void coh_conn_dispose(struct cohort_conn *c);
+
+/* CODE ended C before: its sentence is still there, or made when asked for.  Returns CODE. */
+static inline int coh_conn_fail_again(struct cohort_conn *c, int code)
+{
+	return c->error->code == code ? code : coh_conn_fail_code(c, code);
+}
+
+/* conn.c: true when a message of the user's (or the end) is there; PONGs before it are dropped. */
+bool coh_conn_message_ready(struct cohort_conn *c);
+
+/* conn_in.c */
+
+/*
+ * Look for a frame at the head; PINGs before it are answered.  1: it is there and *F describes
+ * it; 0: more bytes are needed; or how C ended.
+ */
+int coh_conn_in_look(struct cohort_conn *c, struct coh_frame *f);
+
+/* As coh_conn_in_look, reading until DEADLINE.  0, COHORT_ETIMEDOUT, -ENOMEM or how C ended. */
+int coh_conn_in_peek(struct cohort_conn *c, struct coh_frame *f, cohort_time deadline);
+
+/* Take the frame that was seen last; its body stays lent until the next look. */
+const void *coh_conn_in_take(struct cohort_conn *c, const struct coh_frame *f);
+
+/* The body of the frame that was seen last. */
+static inline const void *coh_conn_in_body(const struct cohort_conn *c)
+{
+	return c->in.data + c->in.head + COH_FRAME_SIZE;
+}
+
+/* Read once without waiting: true when something came (or C ended). */
+bool coh_conn_in_pump(struct cohort_conn *c);
+
+/* conn_out.c */
+enum coh_conn_how {
+	COH_CONN_PUT,  /* hold it until there is enough */
+	COH_CONN_SEND, /* and flush */
+	COH_CONN_KEEP, /* hold it whatever the transport says */
+};
+
+/* A frame on its way out; frame->length is the sum of the N parts of BODY. */
+struct coh_conn_outgoing {
+	const struct coh_frame *frame;
+	const struct iovec *body;
+	int n;
+	enum coh_conn_how how;
+};
+#define COH_CONN_PARTS 8 /* of one body, at most */
+
+void coh_conn_out_init(struct coh_conn_out *out);
+
+/* 0, COHORT_ETIMEDOUT (nothing of it will be sent), COHORT_EPEER, COHORT_ETOOBIG, -ENOMEM. */
+int coh_conn_out_frame(
+    struct cohort_conn *c, const struct coh_conn_outgoing *o, cohort_time deadline);
+
+/* Send what is held.  0, COHORT_ETIMEDOUT, or how sending ended. */
+int coh_conn_out_flush(struct cohort_conn *c, cohort_time deadline);
+
+/* Answer PING, whose body is BODY; dropped when the peer does not read its answers. */
+void coh_conn_out_pong(struct cohort_conn *c, const struct coh_frame *ping, const void *body);
+
+#endif

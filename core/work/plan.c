@@ -9,7 +9,10 @@
  * of a member (what it held) and fail_all (everything).
  *
  * A task of a kind that was never measured may last for ever: while a member holds one,
- * nothing is sent behind it.
+ * nothing is sent behind it.  After N results of a kind at most N are sent ahead to a slot
+ * (each counts as an N-th of the time allowed), so that one lucky sample costs little: with
+ * durations over many decades the worst of 100000 simulated jobs came from ten times the ideal
+ * to three.
  *
  * Rejected: work stealing (a task that was sent would have to be asked back, a round trip in
  * which it may have started); a heap of members by load (turns come as close with equal tasks,
@@ -97,6 +100,18 @@ static inline void ring_remove(struct coh_plan *p, struct coh_plan_member *m)
 	m->next->prev = m->prev;
 }
 
+/*
+ * M was given a task.  Tasks for idle slots go round one by one, over all members; those sent
+ * ahead by as many as the member has slots, since it will ask for that many at a time.
+ */
+static inline void ring_turn(struct coh_plan *p, struct coh_plan_member *m)
+{
+	if (m->level == COH_PLAN_AHEAD && ++m->turn < m->slots)
+		return;
+	m->turn = 0;
+	p->ring[m->level] = m->next;
+}
+
 static inline int64_t member_limit(const struct coh_plan_member *m)
 {
 	return m->ahead_ns * (int64_t)m->slots;
@@ -128,27 +143,35 @@ static inline void member_place(struct coh_plan *p, struct coh_plan_member *m)
 		return;
 	ring_remove(p, m);
 	m->level = (uint8_t)level;
+	m->turn = 0;
 	ring_add(p, m);
 }
 
 /* ---- what is expected of a kind ---- */
 
-static inline int64_t kind_expected(const struct coh_plan_kind *k)
+/* How long a task of K will keep a slot of M; 0: nobody knows. */
+static inline int64_t kind_expected(
+    const struct coh_plan_kind *k, const struct coh_plan_member *m)
 {
-	if (!k->measured)
+	int64_t least = EXPECTED_MIN;
+
+	if (k->samples == 0)
 		return 0;
-	return k->average_ns < EXPECTED_MIN ? EXPECTED_MIN : k->average_ns;
+	if (k->samples < COH_PLAN_AHEAD_MAX && m->ahead_ns / k->samples > least)
+		least = m->ahead_ns / k->samples;
+	return k->average_ns < least ? least : k->average_ns;
 }
 
 static inline void kind_sample(struct coh_plan_kind *k, int64_t ns)
 {
 	if (ns > SAMPLE_MAX)
 		ns = SAMPLE_MAX;
-	if (k->measured)
+	if (k->samples != 0)
 		k->average_ns += (ns - k->average_ns) / AVERAGE_WEIGHT;
 	else
 		k->average_ns = ns;
-	k->measured = true;
+	if (k->samples < COH_PLAN_AHEAD_MAX)
+		k->samples++;
 }
 
 /* ---- a task's moves ---- */
@@ -157,7 +180,7 @@ static inline void task_hold(struct coh_plan *p, struct coh_plan_member *m, stru
 {
 	t->state = COH_PLAN_ASSIGNED;
 	t->member = m;
-	t->expected_ns = kind_expected(t->kind);
+	t->expected_ns = kind_expected(t->kind, m);
 	m->expected_ns += t->expected_ns;
 	m->unmeasured += t->expected_ns == 0;
 	list_append(&m->held, t);
@@ -361,12 +384,12 @@ struct coh_plan_action coh_plan_next(struct coh_plan *p)
 	if (t == NULL)
 		return (struct coh_plan_action){.act = COH_PLAN_NOTHING};
 	m = p->ring[COH_PLAN_IDLE];
-	if (m == NULL && t->kind->measured)
+	if (m == NULL && t->kind->samples != 0)
 		m = p->ring[COH_PLAN_AHEAD];
 	if (m == NULL)
 		return (struct coh_plan_action){.act = COH_PLAN_NOTHING};
 	list_remove(&p->queue, t);
-	p->ring[m->level] = m->next; /* the turn passes on */
+	ring_turn(p, m);
 	task_hold(p, m, t);
 	member_place(p, m);
 	return (struct coh_plan_action){.act = COH_PLAN_ASSIGN, .task = t, .member = m};
@@ -374,12 +397,13 @@ struct coh_plan_action coh_plan_next(struct coh_plan *p)
 
 /* ---- questions ---- */
 
-/* How many tasks of EXPECTED ns (0: unmeasured) M would take, one after the other. */
-static size_t member_room(const struct coh_plan_member *m, int64_t expected)
+/* How many tasks of KIND (NULL: one that is not to be sent ahead) M would take in a row. */
+static size_t member_room(const struct coh_plan_member *m, const struct coh_plan_kind *kind)
 {
 	size_t idle = m->held.count < m->slots ? m->slots - m->held.count : 0;
 	size_t most = member_most(m) - m->held.count;
 	int64_t left = member_limit(m) - m->expected_ns;
+	int64_t expected = kind != NULL ? kind_expected(kind, m) : 0;
 	size_t ahead;
 
 	if (expected == 0 || m->unmeasured != 0 || left <= 0)
@@ -390,7 +414,8 @@ static size_t member_room(const struct coh_plan_member *m, int64_t expected)
 	return ahead > idle ? ahead : idle;
 }
 
-static size_t ring_room(const struct coh_plan_member *first, int64_t expected)
+static size_t ring_room(
+    const struct coh_plan_member *first, const struct coh_plan_kind *kind)
 {
 	const struct coh_plan_member *m = first;
 	size_t n = 0;
@@ -398,7 +423,7 @@ static size_t ring_room(const struct coh_plan_member *first, int64_t expected)
 	if (m == NULL)
 		return 0;
 	do
-		n += member_room(m, expected);
+		n += member_room(m, kind);
 	while ((m = m->next) != first);
 	return n;
 }
@@ -406,14 +431,13 @@ static size_t ring_room(const struct coh_plan_member *first, int64_t expected)
 size_t coh_plan_hungry(const struct coh_plan *p, const struct coh_plan_kind *kind)
 {
 	const struct coh_plan_task *head = p->queue.head;
-	int64_t expected = kind_expected(kind);
 	size_t n;
 
-	if (head != NULL && !head->kind->measured)
-		expected = 0; /* nothing passes a head that waits for an idle slot */
-	n = ring_room(p->ring[COH_PLAN_IDLE], expected);
-	if (expected != 0)
-		n += ring_room(p->ring[COH_PLAN_AHEAD], expected);
+	if (kind->samples == 0 || (head != NULL && head->kind->samples == 0))
+		kind = NULL; /* nor does anything pass a head that waits for an idle slot */
+	n = ring_room(p->ring[COH_PLAN_IDLE], kind);
+	if (kind != NULL)
+		n += ring_room(p->ring[COH_PLAN_AHEAD], kind);
 	return n > p->queue.count ? n - p->queue.count : 0;
 }
 

@@ -10,7 +10,8 @@
  * holds is expected to last less than `ahead` ns per slot: short tasks are sent ahead in
  * batches, so that a worker never waits for its next one; long ones are not, so that no task
  * waits behind another while a slot is idle.  How long a task of a kind takes is learned from
- * results; until the first one, nothing is sent ahead, neither it nor what would go behind it.
+ * results; until the first one, nothing is sent ahead, neither it nor what would go behind it,
+ * and the first few results allow a few tasks only.
  *
  * When a member dies, the tasks it was running get a strike each; what it held goes back to
  * the head of the queue in its old order, except that a task with `strikes` strikes fails.
@@ -26,7 +27,7 @@
 /* What is known of all tasks of one function. */
 struct coh_plan_kind {
 	int64_t average_ns; /* moving average of what results reported; 0 before the first */
-	bool measured;
+	uint32_t samples;   /* how many those were, counted up to COH_PLAN_AHEAD_MAX */
 };
 
 enum coh_plan_state {
@@ -60,6 +61,7 @@ struct coh_plan_member {
 	int64_t ahead_ns;                    /* how much work per slot may be sent ahead */
 	size_t unmeasured;                   /* held tasks of which nothing is expected yet */
 	uint32_t slots;
+	uint32_t turn;                       /* tasks sent ahead to it in its present turn */
 	uint8_t level;                       /* enum coh_plan_level */
 	bool draining;                       /* gets nothing new */
 };

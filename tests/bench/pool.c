@@ -4,15 +4,31 @@
 #include "peers.h"
 
 static const struct bench_load many = {.count = 1000000};
+static const struct bench_load hundred_thousand = {.count = 100000};
 static const struct bench_load single = {.count = 10000};
 
 static const struct bench_figure figures[] = {
+	{
+		.name = "pool.python",
+		.unit = "tasks/s",
+		.ours = {"local:2", NULL, &many},
+		.peer = {"Pool(2)", peer_python_pool, &hundred_thousand},
+		.bar = 8,
+		.rounds = 5,
+	},
 	{
 		.name = "pool.forkpool",
 		.unit = "tasks/s",
 		.ours = {"local:2", NULL, &many},
 		.peer = {"hand-written pool", peer_forkpool_rate, &many},
 		.bar = 0.25,
+	},
+	{
+		.name = "pool.gearman",
+		.unit = "tasks/s",
+		.ours = {"one node", NULL, &many},
+		.peer = {"gearmand", peer_gearman_rate, &hundred_thousand},
+		.bar = 10,
 	},
 	{
 		.name = "pool.latency",

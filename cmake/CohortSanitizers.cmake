@@ -3,3 +3,9 @@ if(COHORT_SANITIZE)
   add_compile_options(-fsanitize=${COHORT_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer -g)
   add_link_options(-fsanitize=${COHORT_SANITIZE})
 endif()
+
+# COHORT_FUZZ: libFuzzer's coverage everywhere, and the sanitizers that judge.
+if(COHORT_FUZZ)
+  add_compile_options(-fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer -g)
+  add_link_options(-fsanitize=address,undefined)
+endif()

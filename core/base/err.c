@@ -58,6 +58,7 @@ const char *cohort_errname(int code)
 	return name != NULL ? name : "?";
 }
 
+COHORT_PRINTF(3, 0)
 static void fill(struct cohort_error *err, int code, const char *format, va_list ap)
 {
 	if (err == NULL)

@@ -135,11 +135,12 @@ static size_t strings_size(const struct coh_format *f, const unsigned char *p)
 static const unsigned char *get_string(
     struct coh_buf *strings, const unsigned char *p, uint32_t n, const char **out)
 {
-	char *to = (char *)strings->data + strings->tail;
+	char *to;
 
-	*out = n != 0 ? to : NULL;
+	*out = NULL;
 	if (n == 0)
 		return p;
+	*out = to = (char *)strings->data + strings->tail;
 	memcpy(to, p, n - 1);
 	to[n - 1] = '\0';
 	strings->tail += n;

@@ -38,7 +38,4 @@ int peer_gearman_rate(const void *load, double *tasks_per_s);
 /* fork+wait/s. */
 int peer_fork_rate(const void *load, double *processes_per_s);
 
-/* ns of pack+unpack of "is" by tpl_map ... tpl_free, both ways. */
-int peer_tpl_packing(const void *load, double *ns);
-
 #endif

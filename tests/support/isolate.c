@@ -22,7 +22,7 @@
 #include <unistd.h>
 
 #define SURVIVORS 64                       /* named and killed in one round; there are more rounds */
-#define ORPHAN_GRACE (3 * COHORT_SECOND)   /* for processes to notice that their parent died */
+#define ORPHAN_GRACE (2 * COHORT_SECOND)   /* for processes to notice that their parent died */
 #define SEGMENT_GRACE (500 * COHORT_MS)    /* another test may be between close and unlink */
 
 /* Present when the test uses processes at all. */

@@ -299,8 +299,10 @@ int coh_zygote_start(const struct coh_heritage *h, struct coh_child *out, cohort
 		}
 	}
 	order_fini(&o);
-	if (rc != 0)
+	if (rc != 0) {
+		*out = (struct coh_child){.pidfd = -1};
 		return coh_fail(err, rc, "start %s: %s", h->name, cohort_strerror(rc));
+	}
 	return 0;
 }
 

@@ -15,6 +15,10 @@
 #ifndef TESTS_SUPPORT_TEST_H
 #define TESTS_SUPPORT_TEST_H
 
+#ifdef NDEBUG
+#error "tests are built with their assertions"
+#endif
+
 #include <cohort/time.h>
 #include <stdbool.h>
 #include <stddef.h>

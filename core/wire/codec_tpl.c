@@ -148,7 +148,7 @@ static void hook_fatal(const char *format, ...)
 	va_end(ap);
 	if (in_fatal)
 		first.fatal("%s", text);
-	in_fatal = true; /* until the next malloc: the hook may well jump away */
+	in_fatal = true; /* until the next malloc or call of ours: the hook may well jump away */
 	HOOK_GET(found.fatal)("%s", text);
 }
 
@@ -194,6 +194,7 @@ static int guarded(struct coh_codec_tpl *c,
 	pthread_once(&first_once, hooks_first);
 	if (!hooks_ours())
 		hooks_take();
+	in_fatal = false;
 	current = c;
 	if (setjmp(c->escape) == 0)
 		rc = step(c, what);

@@ -86,13 +86,13 @@ void test_folder_remove(const char *folder)
 		nftw(folder, remove_one, 16, FTW_DEPTH | FTW_PHYS);
 }
 
-void test_every_allocation(int (*scenario)(void *arg), void *arg)
+static void fail_each(enum coh_mem_fault kind, int (*scenario)(void *arg), void *arg)
 {
 	unsigned long n, seen;
 	int rc;
 
 	for (n = 1; n < 100000; n++) {
-		coh_mem_fail(n, COH_MEM_FAIL_ONCE);
+		coh_mem_fail(n, kind);
 		rc = scenario(arg);
 		seen = coh_mem_count();
 		coh_mem_fail(0, COH_MEM_FAIL_ONCE);
@@ -107,6 +107,12 @@ void test_every_allocation(int (*scenario)(void *arg), void *arg)
 		}
 	}
 	FAIL("the scenario allocates without end");
+}
+
+void test_every_allocation(int (*scenario)(void *arg), void *arg)
+{
+	fail_each(COH_MEM_FAIL_ONCE, scenario, arg);
+	fail_each(COH_MEM_FAIL_FROM, scenario, arg);
 }
 
 static cohort_time fake_clock(void *arg)

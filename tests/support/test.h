@@ -104,7 +104,7 @@ cohort_time test_span(cohort_time span);
 
 /*
  * Run SCENARIO(ARG) with its first allocation failing, then its second, and so on until it
- * runs through without one.  It must return -ENOMEM each time and 0 at last; what it leaks is
+ * runs through without one; then all of it again, with every later allocation failing too.  It must return -ENOMEM each time and 0 at last; what it leaks is
  * found by the address sanitizer.
  */
 void test_every_allocation(int (*scenario)(void *arg), void *arg);

@@ -65,7 +65,7 @@ COHORT_API const char *cohort_message_format(const struct cohort_message *m);
 
 /*
  * Put the values of INDEX into M: with index 0 once for the whole message (again replaces
- * the values, where the format has no array), with a higher index once for each element.
+ * the values), with a higher index once for each element.
  * Borrows every pointer, and what strings and bytes point at, for the call only.  A NULL
  * string stays a NULL string; a string ends at its first NUL.  A message whose index 0 has
  * parts must have it packed before it is sent.
@@ -80,9 +80,11 @@ COHORT_API int cohort_message_pack(struct cohort_message *m, int index, ...);
  * Take the next values of INDEX out of M into what the pointers point at.  Index 0 can be
  * taken any number of times; a higher index gives the next element at each call.  Strings
  * and bytes that come out are M's: they are valid until M is reset, freed or receives again.
+ * Bytes may begin at any address; of no bytes the pointer is NULL.
  *
- * Returns 1, 0 (no element left), COHORT_EARGUMENT (no such index), COHORT_ESTATE (M is
- * being packed), -ENOMEM.
+ * Returns 1, 0 (no element left), COHORT_EARGUMENT (no such index), COHORT_ESTATE (nothing
+ * was loaded or received), -ENOMEM (an element of an array may be lost by it, so every later
+ * call returns the same until M is reset or receives again).
  */
 COHORT_API int cohort_message_unpack(struct cohort_message *m, int index, ...);
 

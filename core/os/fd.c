@@ -83,7 +83,7 @@ int coh_fd_open(const char *path, int flags)
 
 int coh_fd_dup(int fd)
 {
-	return result(fault_due() ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 3));
+	return result(fault_due() ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 0));
 }
 
 void coh_fd_close(int *fd)

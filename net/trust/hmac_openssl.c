@@ -42,12 +42,21 @@ static int failed(int code)
 	return code;
 }
 
+/*
+ * OpenSSL 3.0 that could not prepare its own context, once and for all, goes on with one that
+ * is full of NULL locks and crashes at the first of them: ask, before anything is fetched.
+ */
+static bool usable(void)
+{
+	return OSSL_LIB_CTX_get0_global_default() != NULL;
+}
+
 static EVP_MD *fetch_sha256(void)
 {
 	EVP_MD *md;
 
 	pthread_mutex_lock(&fetch_lock);
-	if (sha256 == NULL)
+	if (sha256 == NULL && usable())
 		sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
 	md = sha256;
 	pthread_mutex_unlock(&fetch_lock);
@@ -76,7 +85,7 @@ static EVP_MAC_CTX *fetch_hmac(void)
 	EVP_MAC_CTX *ctx;
 
 	pthread_mutex_lock(&fetch_lock);
-	if (hmac == NULL)
+	if (hmac == NULL && usable())
 		hmac = prepare_hmac();
 	ctx = hmac;
 	pthread_mutex_unlock(&fetch_lock);
@@ -240,7 +249,7 @@ bool coh_hmac_equal(const void *a, const void *b, size_t n)
 
 int coh_random_bytes(void *out, size_t n)
 {
-	if (n <= INT32_MAX && RAND_bytes(out, (int)n) == 1)
+	if (n <= INT32_MAX && usable() && RAND_bytes(out, (int)n) == 1)
 		return 0;
 	coh_wipe(out, n);
 	return failed(COHORT_EAUTH);

@@ -119,6 +119,14 @@ int coh_fd_close_except(int first, const int *keep, int n)
 	return result(close_range((unsigned)first, ~0u, 0));
 }
 
+void coh_fd_shutdown(int fd, enum coh_fd_end what)
+{
+	int saved = errno;
+
+	shutdown(fd, what == COH_FD_BOTH ? SHUT_RDWR : SHUT_WR);
+	errno = saved; /* it fails only where the peer has gone already */
+}
+
 int coh_fd_set_exec(int fd, enum coh_fd_exec what)
 {
 	return result(fcntl(fd, F_SETFD, what == COH_FD_EXEC_CLOSE ? FD_CLOEXEC : 0));

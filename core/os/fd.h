@@ -38,6 +38,10 @@ void coh_fd_close(int *fd);
 /* Close every descriptor of the process >= FIRST except the N in KEEP (N <= COH_FD_PASS). */
 int coh_fd_close_except(int first, const int *keep, int n);
 
+/* End one direction of socket FD, or both: the peer reads the end; poll wakes.  Never waits. */
+enum coh_fd_end { COH_FD_WRITING, COH_FD_BOTH };
+void coh_fd_shutdown(int fd, enum coh_fd_end what);
+
 /* What happens to FD at exec. */
 enum coh_fd_exec { COH_FD_EXEC_CLOSE, COH_FD_EXEC_KEEP };
 int coh_fd_set_exec(int fd, enum coh_fd_exec what);

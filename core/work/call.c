@@ -65,9 +65,10 @@ static int slot_fill(struct slot *s, const struct coh_task *t)
 /* Get ready for a run of T with ARGS. */
 static int begin(struct cohort_call *c, const struct coh_task *t, const void *args, size_t size)
 {
-	struct cohort_error why = {.code = 0};
+	struct cohort_error why; /* not cleared: 512 bytes, for every task */
 	int rc;
 
+	why.code = 0;
 	c->task = t;
 	c->now = &c->slots[t->number];
 	c->failed = 0;
@@ -98,6 +99,10 @@ static int finish(struct cohort_call *c)
 		return coh_fail(&c->error, COHORT_ETASK,
 		    "task '%s' returned without a result of format \"%s\"", name,
 		    coh_format_text(c->task->result));
+	if (rc == COHORT_ETOOBIG)
+		return coh_fail(&c->error, rc,
+		    "task '%s': its result is over the %zu bytes that a message may have", name,
+		    COHORT_MESSAGE_MAX);
 	if (rc != 0)
 		return coh_fail(&c->error, rc, "task '%s': its result: %s", name,
 		    cohort_strerror(rc));
@@ -111,7 +116,7 @@ int coh_call_run(struct cohort_call *c, const struct coh_task *t, const void *ar
 	if (rc != 0)
 		return rc;
 	value = t->task->fn(c);
-	if (value == 0) {
+	if (value == 0 || (value < 0 && value == c->failed)) {
 		rc = finish(c);
 	} else if (value < 0) {
 		rc = COHORT_ETASK;

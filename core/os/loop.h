@@ -1,0 +1,44 @@
+/*
+ * loop.h - seam 3: how we wait.  Descriptors, timers and a doorbell.
+ *
+ * A loop and its watches and timers belong to whoever holds the right to run it (engine.c says
+ * who); only coh_loop_wake may be called by others.
+ */
+#ifndef COH_OS_LOOP_H
+#define COH_OS_LOOP_H
+
+#include <cohort/time.h>
+
+struct coh_loop;
+struct coh_watch;
+struct coh_timer;
+
+enum { COH_LOOP_READ = 1, COH_LOOP_WRITE = 2 };
+
+typedef void (*coh_watch_fn)(unsigned events, void *arg);
+typedef void (*coh_timer_fn)(void *arg);
+
+/* A loop; NULL when descriptors or memory are out. */
+struct coh_loop *coh_loop_new(void);
+void coh_loop_free(struct coh_loop *l);
+
+/* Run one round: wait until something happens or DEADLINE, call what is due.  0 or -errno. */
+int coh_loop_run(struct coh_loop *l, cohort_time deadline);
+
+/* Make a round that waits, or the next one, return.  Any thread; async-signal-safe. */
+void coh_loop_wake(struct coh_loop *l);
+
+/* Call FN(events, ARG) while FD is ready for EVENTS; borrows FD.  NULL: no memory. */
+struct coh_watch *coh_watch_new(
+    struct coh_loop *l, int fd, unsigned events, coh_watch_fn fn, void *arg);
+/* Change what is waited for.  0 or -ENOMEM. */
+int coh_watch_set(struct coh_watch *w, unsigned events);
+/* May be called from any callback of the loop, its own included.  Before its FD is closed. */
+void coh_watch_free(struct coh_watch *w);
+
+/* Call FN(ARG) at the deadline that coh_timer_set gives (COHORT_FOREVER: not).  NULL: no memory. */
+struct coh_timer *coh_timer_new(struct coh_loop *l, coh_timer_fn fn, void *arg);
+int coh_timer_set(struct coh_timer *t, cohort_time deadline);
+void coh_timer_free(struct coh_timer *t);
+
+#endif

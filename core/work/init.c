@@ -16,6 +16,7 @@
 #include "work/process.h"
 #include "work/shutdown.h"
 #include "work/task.h"
+#include "work/worker.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -30,6 +31,7 @@
 /* What a child lives as; the exit code is what it returns. */
 static int (*const roles[])(const struct coh_heritage *h) = {
     [COH_ROLE_PROCESS] = coh_process_main,
+    [COH_ROLE_WORKER] = coh_worker_main,
 };
 
 static int owner;         /* pid of the process all this is about; 0 before cohort_init */

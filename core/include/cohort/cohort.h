@@ -1,4 +1,4 @@
-/* cohort.h - everything a user of Cohort may want, in one line. */
+/* cohort.h - all of core: what one machine can do. */
 #ifndef COHORT_COHORT_H
 #define COHORT_COHORT_H
 
@@ -11,13 +11,5 @@
 #include <cohort/process.h>
 #include <cohort/task.h>
 #include <cohort/time.h>
-
-/* The half that needs an address, where it is installed. */
-#if __has_include(<cohort/auth.h>)
-#include <cohort/auth.h>
-#endif
-#if __has_include(<cohort/listener.h>)
-#include <cohort/listener.h>
-#endif
 
 #endif

@@ -24,6 +24,22 @@ function(cohort_test name label)
   set_tests_properties(${name} PROPERTIES LABELS "${label}" TIMEOUT 300)
 endfunction()
 
+# cohort_contract(SUITE FILES FILE... KINDS KIND...): the same tests for each kind of thing that makes
+# the same promise; ctest has SUITE/KIND, the program finds KIND in $COHORT_CONTRACT.
+function(cohort_contract suite)
+  cmake_parse_arguments(arg "" "" "FILES;KINDS" ${ARGN})
+  add_executable(${suite}_contract ${arg_FILES})
+  target_link_libraries(${suite}_contract PRIVATE cohort_test_support cohort_static cohort_warnings)
+  target_include_directories(${suite}_contract
+    PRIVATE ${PROJECT_SOURCE_DIR}/core ${PROJECT_SOURCE_DIR}/net ${PROJECT_SOURCE_DIR}/tests)
+  target_compile_options(${suite}_contract PRIVATE -UNDEBUG)
+  foreach(kind IN LISTS arg_KINDS)
+    add_test(NAME ${suite}/${kind} COMMAND ${suite}_contract)
+    set_tests_properties(${suite}/${kind} PROPERTIES
+      LABELS "contract;unit" TIMEOUT 300 ENVIRONMENT COHORT_CONTRACT=${kind})
+  endforeach()
+endfunction()
+
 # cohort_example(NAME): examples/NAME.c linked with the shared library, as a user would.
 function(cohort_example name)
   add_executable(${name} ${name}.c)

@@ -7,7 +7,7 @@
 #include "wire/codec.h"
 
 #include <cohort/message.h>
-#include <errno.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -261,7 +261,7 @@ TEST(interop, what_the_check_passes_tpl_can_read)
 
 /* --- the hooks belong to the program too --- */
 
-static int mallocs, frees, sayings;
+static int mallocs, reallocs, frees, sayings;
 static char said[200];
 static jmp_buf fatal_escape;
 static tpl_hook_t before;
@@ -270,6 +270,12 @@ static void *count_malloc(size_t n)
 {
 	mallocs++;
 	return before.malloc(n);
+}
+
+static void *count_realloc(void *p, size_t n)
+{
+	reallocs++;
+	return before.realloc(p, n);
 }
 
 static void count_free(void *p)
@@ -287,7 +293,7 @@ static int count_oops(const char *format, ...)
 	va_start(ap, format);
 	vsnprintf(said, sizeof said, format, ap);
 	va_end(ap);
-	return 0;
+	return before.oops("%s", said);
 }
 
 COHORT_PRINTF(1, 2)
@@ -301,6 +307,7 @@ static void hooks_count(void)
 {
 	before = tpl_hook;
 	tpl_hook.malloc = count_malloc;
+	tpl_hook.realloc = count_realloc;
 	tpl_hook.free = count_free;
 	tpl_hook.oops = count_oops;
 	tpl_hook.fatal = jump_fatal;
@@ -328,9 +335,9 @@ static void use_ours(void)
 
 static void use_plain(void)
 {
-	char format[] = "iA(s)", text[] = "text", *s = text;
-	int32_t i = 1;
-	tpl_node *t = tpl_map(format, &i, &s);
+	char format[] = "i#A(s)", text[] = "text", *s = text;
+	int32_t i[3] = {1, 2, 3};
+	tpl_node *t = tpl_map(format, i, 3, &s);
 
 	REQUIRE(t != NULL);
 	tpl_pack(t, 1);
@@ -342,13 +349,12 @@ static void hooks_work(void)
 {
 	char bad[] = "Q";
 
-	mallocs = frees = sayings = 0;
+	mallocs = reallocs = frees = sayings = 0;
 	use_ours();
-	CHECK_EQ(mallocs, 0);
-	CHECK_EQ(frees, 0);
+	CHECK_EQ(mallocs + reallocs + frees, 0);
 	use_plain();
-	CHECK(mallocs > 0);
-	CHECK_EQ(frees, mallocs);
+	CHECK(mallocs > 0 && reallocs > 0);
+	CHECK_EQ(frees, mallocs + 1); /* the list of '#' begins with a realloc of NULL */
 	CHECK(tpl_map(bad) == NULL);
 	CHECK(sayings > 0);
 	CHECK_STR(said, "failed to parse Q\n");
@@ -366,6 +372,27 @@ TEST(interop, hooks_set_after_us_work_outside_our_calls)
 	use_ours();
 	hooks_count(); /* theirs call those they replaced, which are ours */
 	hooks_work();
+}
+
+static void *use_ours_and_plain(void *arg)
+{
+	(void)arg;
+	for (int i = 0; i < 300; i++) {
+		use_ours();
+		use_plain();
+	}
+	return NULL;
+}
+
+/* The first use of tpl, and of its hooks, by all at once: for the thread sanitizer. */
+TEST(interop, threads_use_ours_and_plain_tpl_side_by_side)
+{
+	pthread_t threads[4];
+
+	for (int i = 0; i < 4; i++)
+		REQUIRE(pthread_create(&threads[i], NULL, use_ours_and_plain, NULL) == 0);
+	for (int i = 0; i < 4; i++)
+		pthread_join(threads[i], NULL);
 }
 
 TEST(interop, a_fatal_hook_that_jumps_is_called_each_time)

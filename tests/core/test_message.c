@@ -499,6 +499,71 @@ TEST(message, rows_are_counted_against_the_limit_as_they_come)
 	free((void *)(uintptr_t)b.data);
 }
 
+TEST(message, values_that_are_replaced_no_longer_count)
+{
+	struct cohort_message *m = message_of("BA(i)"), *got;
+	struct cohort_bytes b = {calloc(1, COHORT_MESSAGE_MAX), COHORT_MESSAGE_MAX / 2}, out;
+
+	REQUIRE(b.data != NULL);
+	CHECK_EQ(cohort_message_pack(m, 0, &b), 0);
+	CHECK_EQ(cohort_message_pack(m, 0, &b), 0);
+	CHECK_EQ(cohort_message_pack(m, 0, &b), 0);
+	got = received(m);
+	CHECK_EQ(cohort_message_unpack(got, 0, &out), 1);
+	CHECK_EQ(out.size, b.size);
+	cohort_message_free(m);
+	cohort_message_free(got);
+	free((void *)(uintptr_t)b.data);
+}
+
+TEST(message, a_row_that_is_too_large_alone_is_refused)
+{
+	struct cohort_message *m = message_of("A(B)"), *got;
+	struct cohort_bytes b = {"", COHORT_MESSAGE_MAX + 1};
+
+	CHECK_EQ(cohort_message_pack(m, 1, &b), COHORT_ETOOBIG);
+	got = received(m);
+	CHECK_EQ(cohort_message_unpack(got, 1, &b), 0);
+	cohort_message_free(m);
+	cohort_message_free(got);
+}
+
+/* An image of SIZE bytes at most of "A(s)" with nothing but empty strings. */
+static size_t image_of_empty_strings(unsigned char *p, size_t size)
+{
+	static const char format[] = "A(s)";
+	size_t head = 8 + sizeof format + 4;
+	uint32_t count = (uint32_t)((size - head) / 4), stated = (uint32_t)head + 4 * count;
+
+	memcpy(p, "tpl\2", 4);
+	memcpy(p + 4, &stated, sizeof stated);
+	memcpy(p + 8, format, sizeof format);
+	memcpy(p + head - 4, &count, sizeof count);
+	for (p += head; count > 0; count--, p += 4)
+		*p = 1;
+	return stated;
+}
+
+/* What grows most when it is unpacked stays within the budget: all of it comes out. */
+TEST_TIMEOUT(message, largest_message_of_empty_strings_can_be_unpacked, 60)
+{
+	struct cohort_message *m = message_of("A(s)");
+	unsigned char *image = calloc(1, COHORT_MESSAGE_MAX);
+	size_t size, rows = 0;
+	const char *s;
+	int rc;
+
+	REQUIRE(image != NULL);
+	size = image_of_empty_strings(image, COHORT_MESSAGE_MAX);
+	REQUIRE_EQ(coh_message_borrow(m, image, size, NULL), 0);
+	while ((rc = cohort_message_unpack(m, 1, &s)) > 0)
+		rows += s[0] == '\0';
+	CHECK_EQ(rc, 0);
+	CHECK_EQ(rows, (COHORT_MESSAGE_MAX - 17) / 4);
+	cohort_message_free(m);
+	free(image);
+}
+
 /* Made again and again out of what a reset keeps: the second round allocates nothing. */
 TEST(message, reset_keeps_memory_for_the_next_use)
 {
@@ -633,6 +698,26 @@ TEST(message, out_of_memory_in_arrays_leaves_nothing_behind)
 	test_every_allocation(rows_life, large);
 	test_every_allocation(rows_life, middle);
 	test_every_allocation(rows_life, (void *)(uintptr_t)"z");
+}
+
+static int no_rows_life(void *arg)
+{
+	struct cohort_message *m = NULL;
+	const void *image;
+	size_t size;
+	int rc = 0;
+
+	(void)arg;
+	STEP(rc, 0, cohort_message_new(&m, "A(iA(sB))A(c)A(c)A(c)A(A(c))", NULL));
+	STEP(rc, 0, cohort_message_image(m, &image, &size));
+	cohort_message_free(m);
+	return rc;
+}
+
+TEST(message, out_of_memory_without_a_row_leaves_nothing_behind)
+{
+	cohort_message_free(message_of("A(iA(sB))A(c)A(c)A(c)A(A(c))"));
+	test_every_allocation(no_rows_life, NULL);
 }
 
 TEST(message, pack_without_memory_leaves_an_empty_one_that_works)

@@ -36,11 +36,13 @@ static pthread_mutex_t reap_lock = PTHREAD_MUTEX_INITIALIZER; /* guards ended, c
 int coh_proc_threads(void)
 {
 	struct stat st;
+	int n;
 
 	/* a folder has as many links as it has folders inside, and two more */
 	if (stat("/proc/self/task", &st) < 0)
 		return -errno;
-	return (int)st.st_nlink - 2 - COH_PROC_TSAN;
+	n = (int)st.st_nlink - 2;
+	return COH_PROC_TSAN && n == 2 ? 1 : n;
 }
 
 void coh_proc_bind(int parent)

@@ -40,7 +40,7 @@ struct coh_child {
  */
 typedef void (*coh_child_fn)(const struct coh_heritage *h);
 
-/* ThreadSanitizer keeps one thread of its own in every process, and copes with fork. */
+/* ThreadSanitizer may keep a thread of its own in any process, and copes with fork. */
 #if defined(__SANITIZE_THREAD__)
 #define COH_PROC_TSAN 1
 #elif defined(__has_feature)

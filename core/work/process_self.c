@@ -33,6 +33,8 @@ void coh_process_become(const struct coh_heritage *h)
 	self.daemon = h->daemon;
 	self.parent = h->parent;
 	self.holder = getppid();
+	if (self.conn != NULL) /* the copy of the parent's own: memory, its descriptor is closed */
+		(void)coh_conn_release_fd(self.conn);
 	self.conn = NULL;
 }
 

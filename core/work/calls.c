@@ -219,6 +219,7 @@ static int map_collect(struct cohort_iter *it, char *out, size_t out_size, cohor
 	return first;
 }
 
+/* sizes: two arrays need a place, a step and a count; as qsort's, they are read in one line */
 int cohort_pool_map(struct cohort_pool *p, const char *task, const void *in, size_t in_size,
     void *out, size_t out_size, size_t count, cohort_time deadline, struct cohort_error *err)
 {

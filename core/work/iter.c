@@ -40,6 +40,7 @@ static struct cohort_iter *iter_cast(void *arg)
 	return COH_CAST(struct cohort_iter, ITER_MAGIC, arg);
 }
 
+/* sizes: the whole of what an iterator is, said once in its life; the header names each */
 int cohort_pool_imap(struct cohort_pool *p, struct cohort_iter **out, const char *task,
     cohort_input_fn input, void *arg, enum cohort_order order, size_t window,
     struct cohort_error *err)

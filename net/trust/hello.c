@@ -122,6 +122,7 @@ static int take_head(struct cursor *c, struct coh_hello *h, enum coh_handshake_r
 	unsigned char head[sizeof magic + 1], pair[2];
 
 	take(c, head, sizeof head);
+	/* NOT SECRET: the magic is in PROTOCOL.md */
 	if (memcmp(head, magic, sizeof magic) != 0)
 		return coh_fail(err, COHORT_EPROTOCOL, "its hello does not begin with COH1");
 	if (head[sizeof magic] != role_letter(role))

@@ -181,9 +181,9 @@ static int in_fill(struct cohort_conn *c, size_t need, cohort_time deadline)
  */
 static int in_header(struct cohort_conn *c, struct coh_frame *f)
 {
-	const unsigned char *p = c->in.data + c->in.head;
-	size_t held = in_held(&c->in);
 	unsigned char part[COH_FRAME_SIZE] = {0};
+	size_t held = in_held(&c->in);
+	const unsigned char *p = held != 0 ? c->in.data + c->in.head : part;
 	int rc;
 
 	if (held < COH_FRAME_SIZE) {

@@ -153,7 +153,7 @@ static int held(struct cohort_call *call)
 }
 COHORT_TASK(held, "s", "");
 
-static int32_t prepared;
+static _Thread_local int32_t prepared; /* the initializer runs in each worker */
 
 static int prepare(struct cohort_call *call)
 {

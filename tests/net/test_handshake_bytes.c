@@ -286,3 +286,47 @@ TEST(handshake_bytes, of_a_hostile_name_are_refused_and_not_repeated)
 	CHECK_EQ(named(name, 200, &err), COHORT_ENAME);
 	CHECK_EQ(named("A-z_0.9", 7, &err), COH_HANDSHAKE_MORE);
 }
+
+/* The client's hello with byte OFFSET as BYTE; what the server says to it. */
+static int altered(size_t offset, unsigned char byte, struct cohort_error *err)
+{
+	struct parcel p;
+	struct ends e;
+	int rc;
+
+	ends_open(&e);
+	ends_begin(&e);
+	REQUIRE(ends_take(&e.client, &p));
+	p.body[offset] = byte;
+	rc = ends_give(&e.server, &p, err);
+	ends_close(&e);
+	return rc;
+}
+
+TEST(handshake_bytes, of_an_offer_that_cannot_be_are_refused)
+{
+	struct cohort_error err;
+
+	CHECK_EQ(altered(5, 2, &err), COHORT_EPROTOCOL);
+	CHECK_HAS(err.text, "its hello offers versions 2 to 1");
+	CHECK_EQ(altered(5, 0, &err), COHORT_EPROTOCOL);
+	CHECK_HAS(err.text, "its hello offers versions 0 to 1");
+	CHECK_EQ(altered(7, 0, &err), COHORT_EPROTOCOL);
+	CHECK_HAS(err.text, "its hello offers 0 suites, allowed are 1 to 16");
+	CHECK_EQ(altered(7, 17, &err), COHORT_EPROTOCOL);
+	CHECK_HAS(err.text, "its hello offers 17 suites");
+}
+
+TEST(handshake_bytes, of_an_address_that_is_none_are_refused)
+{
+	const size_t at = 14 + 32 + 16 + 5 + 3; /* where the known hello has its address */
+	struct cohort_error err;
+
+	CHECK_EQ(altered(at, 0, &err), COHORT_EPROTOCOL);
+	CHECK_HAS(err.text, "the address in its hello is none");
+	CHECK_EQ(altered(at, 192, &err), COHORT_EPROTOCOL);
+	CHECK_EQ(altered(at + 1, '\n', &err), COHORT_EPROTOCOL);
+	CHECK_HAS(err.text, "the address in its hello is none");
+	CHECK_EQ(altered(at + 1, 0, &err), COHORT_EPROTOCOL);
+	CHECK_EQ(altered(at + 1, 0x7f, &err), COHORT_EPROTOCOL);
+}

@@ -29,7 +29,7 @@ face() {
 	sync | shared) echo core/sync ;;
 	address) echo net/addr ;;
 	auth | tls) echo net/trust ;;
-	listener | dial) echo net/conn ;;
+	listener) echo net/conn ;;
 	*) if [ -e "core/include/cohort/$1.h" ]; then echo core/work; else echo net/node; fi ;;
 	esac
 }
@@ -56,7 +56,7 @@ third_party() {
 	CUnit/*) where="tests/support/*.c" ;;
 	zlib.h) where="examples/*.c examples/*/*.c" ;;
 	zmq.h | libgearman/*) where="tests/bench/peer_*.c" ;;
-	uthash.h | utlist.h) where="core/*.c net/*.c" ;;
+	uthash.h | utlist.h) where="core/*.c net/*.c examples/*.c" ;;
 	*) return 1 ;;
 	esac
 	for pattern in $where; do
@@ -70,7 +70,7 @@ system_header() {
 	case $1 in
 	sys/*.h | linux/*.h | netinet/*.h | arpa/inet.h | net/if.h) return 0 ;;
 	assert.h | ctype.h | dirent.h | dlfcn.h | endian.h | errno.h | fcntl.h | fnmatch.h | ftw.h) return 0 ;;
-	getopt.h | argp.h | inttypes.h | libgen.h | limits.h | locale.h | math.h | netdb.h | poll.h) return 0 ;;
+	argp.h | err.h | fts.h | getopt.h | inttypes.h | libgen.h | limits.h | locale.h | math.h | netdb.h | poll.h) return 0 ;;
 	pthread.h | pwd.h | sched.h | search.h | semaphore.h | setjmp.h | signal.h | spawn.h) return 0 ;;
 	stdalign.h | stdarg.h | stdatomic.h | stdbool.h | stddef.h | stdint.h | stdio.h | stdlib.h) return 0 ;;
 	stdnoreturn.h | string.h | strings.h | syslog.h | termios.h | threads.h | time.h | unistd.h | wchar.h) return 0 ;;

@@ -1,0 +1,57 @@
+# lib.sh - what every scenario begins with: sourced, it makes a folder of the scenario's own, which
+# goes with everything in it, as do the nodes it started, when the scenario ends.
+set -u
+export LC_ALL=C
+scenario=$(basename "$0" .sh)
+work=$(mktemp -d)
+nodes=()
+cleanup() {
+	for node in "${nodes[@]}"; do kill "$node" 2>/dev/null; done
+	for node in "${nodes[@]}"; do wait "$node"; done
+	chmod -R u+rwX "$work"
+	rm -rf "$work"
+} 2>/dev/null
+trap cleanup EXIT
+trap 'exit 1' INT TERM
+
+fail() { # WORDS
+	echo "$scenario: $*" >&2
+	exit 1
+}
+
+# want CODE COMMAND...: run it, out to $work/out and $work/err, and see it end with CODE.
+want() {
+	local code=$1 got
+	shift
+	"$@" >"$work/out" 2>"$work/err" </dev/null
+	got=$?
+	[ $got = "$code" ] || { cat "$work/err" >&2; fail "'$*' ended with $got, not $code"; }
+}
+
+# says FILE WORDS: the words stand in $work/FILE (out, err).
+says() {
+	grep -qF -- "$2" "$work/$1" || { cat "$work/$1" >&2; fail "its $1 does not say: $2"; }
+}
+
+# appears FILE PATTERN: wait until a line of FILE, which need not be there yet, matches; at most 20 s.
+appears() {
+	local tail
+	coproc { exec timeout 20 tail -n +1 -s 0.05 -F "$1" 2>/dev/null; }
+	tail=$!
+	grep -qm1 -e "$2" <&"${COPROC[0]}" || fail "no '$2' in $1 within 20 s"
+	kill $tail
+	wait $tail 2>/dev/null
+	return 0
+}
+
+# node NAME OPTION...: start a node; its pid is then $pid, its address $address.
+node() {
+	local name=$1
+	shift
+	"$cohort" node --listen tcp://127.0.0.1:0 --port-file "$work/$name" --name "$name" -v "$@" \
+		2>"$work/$name.log" </dev/null &
+	pid=$!
+	nodes+=($pid)
+	appears "$work/$name" .
+	address=$(cat "$work/$name")
+}

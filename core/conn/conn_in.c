@@ -258,11 +258,16 @@ const void *coh_conn_in_take(struct cohort_conn *c, const struct coh_frame *f)
 	return coh_conn_in_body(c);
 }
 
+size_t coh_conn_unread(const struct cohort_conn *c)
+{
+	return in_held(&c->in) - c->in.lent;
+}
+
 bool coh_conn_has_frame(const struct cohort_conn *c)
 {
 	const struct coh_conn_in *in = &c->in;
 	struct coh_frame f;
-	size_t held = in_held(in) - in->lent;
+	size_t held = coh_conn_unread(c);
 
 	if (in->failure != 0)
 		return true;

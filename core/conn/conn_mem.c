@@ -159,7 +159,8 @@ static ssize_t mem_write(void *self, const struct iovec *iov, int n, cohort_time
 	e->starved = false;
 	sent = peer != NULL ? 0 : -EPIPE;
 	for (int i = 0; i < n && peer != NULL; i++)
-		sent += (ssize_t)way_put(&peer->in, iov[i].iov_base, iov[i].iov_len);
+		if (iov[i].iov_len != 0)
+			sent += (ssize_t)way_put(&peer->in, iov[i].iov_base, iov[i].iov_len);
 	mem_moved(e);
 out:
 	pthread_mutex_unlock(&e->pair->lock);

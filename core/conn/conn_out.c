@@ -61,10 +61,13 @@ static void out_emptied(struct coh_conn_out *out)
 		coh_buf_fini(&out->held);
 }
 
-/* How sending, or all of C, ended; 0 while it can go on. */
+/*
+ * How sending, or all of C, ended; 0 while it can go on.  A stranger who spoke no frame may
+ * still be told that it is refused.
+ */
 static int out_failure(struct cohort_conn *c)
 {
-	if (c->in.failure != 0)
+	if (c->in.failure != 0 && c->phase != COH_PHASE_STRANGER)
 		return coh_conn_fail_again(c, c->in.failure);
 	return c->out.failure != 0 ? coh_conn_fail_again(c, c->out.failure) : 0;
 }

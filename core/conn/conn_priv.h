@@ -86,6 +86,9 @@ int coh_conn_next_frame(struct cohort_conn *c, struct coh_frame *f, const void *
 /* True when a whole frame is held (or what ended C): coh_conn_next_frame will not read. */
 bool coh_conn_has_frame(const struct cohort_conn *c);
 
+/* How many bytes have come that no frame returned holds. */
+size_t coh_conn_unread(const struct cohort_conn *c);
+
 /* Let go of the body last lent and of memory a large message earned: before a long rest. */
 void coh_conn_rest(struct cohort_conn *c);
 

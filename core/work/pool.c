@@ -232,15 +232,17 @@ static void pool_strike(struct cohort_pool *p, struct coh_member *m, struct coh_
 	coh_plan_member_down(&p->plan, &m->plan, end->known ? &task : NULL, task != NULL);
 }
 
-static void pool_consider_broken(struct cohort_pool *p, const struct coh_member_end *end)
+static void pool_consider_broken(struct cohort_pool *p, const struct coh_member *m,
+    const struct coh_member_end *end)
 {
+	int code = m->ops->restarts ? COHORT_EBROKEN : COHORT_ELOST;
 	char text[COHORT_ERROR_TEXT];
 
 	if (p->ended || p->joining || members_coming(p))
 		return;
 	snprintf(text, sizeof text, "no worker is left: %.200s%s%.200s", end->text,
 	    p->refusal.code != 0 ? "; " : "", p->refusal.code != 0 ? p->refusal.text : "");
-	coh_pool_break(p, p->refusal.code != 0 ? p->refusal.code : COHORT_EBROKEN, text);
+	coh_pool_break(p, p->refusal.code != 0 ? p->refusal.code : code, text);
 }
 
 void coh_pool_member_down(struct cohort_pool *p, struct coh_member *m)
@@ -264,7 +266,7 @@ void coh_pool_member_down(struct cohort_pool *p, struct coh_member *m)
 		p->failures++;
 	if (m->ops->restarts)
 		pool_replace(p, m);
-	pool_consider_broken(p, &end);
+	pool_consider_broken(p, m, &end);
 }
 
 /* ---- a pool's life ---- */

@@ -34,6 +34,7 @@
 
 #define MAGIC 0x70726f63u
 #define START_LIMIT (10 * COHORT_SECOND) /* what process.h promises */
+#define SWEEP_LEAST 16 /* children that have ended and nobody joined: a few do no harm */
 #define KILLED_LIMIT (2 * COHORT_SECOND) /* for a SIGKILL to be carried out */
 
 struct cohort_process {
@@ -50,6 +51,7 @@ struct cohort_process {
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct cohort_process *children; /* guarded by lock */
 static int name_count;                  /* names made so far; guarded by lock */
+static int child_count, sweep_at;       /* sweep when there are so many; guarded by lock */
 
 static struct cohort_process *cast(const struct cohort_process *p)
 {
@@ -72,6 +74,14 @@ static void destroy(struct cohort_process *p)
 	coh_free(p);
 }
 
+/* With the lock held, P out of the list and freed. */
+static void drop(struct cohort_process *p)
+{
+	DL_DELETE(children, p);
+	child_count--;
+	destroy(p);
+}
+
 /* With the lock held: reap what has ended, and drop those of which there is no handle. */
 static void sweep(void)
 {
@@ -82,9 +92,21 @@ static void sweep(void)
 		if (!coh_proc_ended(&p->child) ||
 		    coh_proc_wait(&p->child, COHORT_NOW, NULL) != 0 || !p->detached)
 			continue;
-		DL_DELETE(children, p);
-		destroy(p);
+		drop(p);
 	}
+}
+
+/* Put P into the list; now and then, so that a start costs the same however many there are, sweep. */
+static void add(struct cohort_process *p)
+{
+	pthread_mutex_lock(&lock);
+	if (child_count >= sweep_at) {
+		sweep();
+		sweep_at = 2 * child_count + SWEEP_LEAST;
+	}
+	DL_APPEND(children, p);
+	child_count++;
+	pthread_mutex_unlock(&lock);
 }
 
 void coh_process_reset(void)
@@ -100,7 +122,7 @@ void coh_process_reset(void)
 			coh_free(p);
 		}
 	}
-	name_count = 0;
+	name_count = child_count = sweep_at = 0;
 }
 
 static char *make_name(const char *given)
@@ -262,10 +284,7 @@ int cohort_process_start(struct cohort_process **out,
 			destroy(p);
 		return rc;
 	}
-	pthread_mutex_lock(&lock);
-	sweep();
-	DL_APPEND(children, p);
-	pthread_mutex_unlock(&lock);
+	add(p);
 	*out = p;
 	return 0;
 }
@@ -336,8 +355,7 @@ void cohort_process_free(struct cohort_process *p)
 	p->conn = NULL;
 	p->detached = true;
 	if (coh_proc_ended(&p->child) && coh_proc_wait(&p->child, COHORT_NOW, NULL) == 0) {
-		DL_DELETE(children, p);
-		destroy(p);
+		drop(p);
 	}
 	pthread_mutex_unlock(&lock);
 }

@@ -499,6 +499,24 @@ TEST(PROCESS_SUITE, a_process_freed_while_it_runs_goes_on_until_shutdown)
 	CHECK(count_open() <= before);
 }
 
+TEST(PROCESS_SUITE, a_process_freed_while_it_runs_is_dropped_once_it_has_ended)
+{
+	struct pollfd end = {.events = POLLIN};
+	struct cohort_process *p;
+	int before;
+
+	init();
+	before = count_open();
+	p = start_idle(0);
+	end.fd = pidfd_open(cohort_process_pid(p), 0);
+	CHECK_EQ(cohort_process_kill(p), 0);
+	cohort_process_free(p);
+	CHECK_EQ(poll(&end, 1, 10000), 1);
+	CHECK_EQ(cohort_process_children(NULL, 0), 0);
+	close(end.fd);
+	CHECK_EQ(count_open(), before);
+}
+
 TEST(PROCESS_SUITE, shutdown_terminates_daemons_and_kills_at_the_deadline)
 {
 	struct cohort_process *daemon, *other;

@@ -1,8 +1,10 @@
 /* test_process.c - what only one of the start methods promises, and wrong beginnings. */
+#include "os/fd.h"
 #include "os/zygote.h"
 #include "support/test.h"
 
 #include <cohort/process.h>
+#include <errno.h>
 #include <pthread.h>
 #include <signal.h>
 #include <string.h>
@@ -123,6 +125,43 @@ TEST(process, an_end_that_the_application_took_is_unknown)
 	CHECK_EQ(cohort_process_join(p, SOON), 0);
 	CHECK(cohort_process_exit_code(p, &code) == 0 && code == 255);
 	cohort_process_free(p);
+}
+
+static int start_and_join(void *arg)
+{
+	struct cohort_process *p;
+	int rc = cohort_process_start(&p, arg, NULL, "seven");
+
+	if (rc != 0)
+		return rc;
+	rc = cohort_process_join(p, SOON);
+	cohort_process_free(p);
+	return rc;
+}
+
+TEST(process, a_start_survives_the_lack_of_memory)
+{
+	init();
+	test_every_allocation(start_and_join, NULL);
+}
+
+/* Whichever descriptor of a start cannot be made: that is its error, and nothing is left. */
+TEST(process, a_start_survives_the_lack_of_each_descriptor)
+{
+	struct cohort_process_options o = {.connected = 1};
+	unsigned long n = 0;
+	int rc;
+
+	init();
+	for (o.start = COHORT_START_ZYGOTE; o.start <= COHORT_START_SPAWN; o.start++) {
+		do {
+			coh_fd_fail(++n, EMFILE);
+			rc = start_and_join(&o);
+			CHECK(rc == (coh_fd_count() >= n ? -EMFILE : 0));
+		} while (rc != 0 && n < 100);
+		CHECK(n > 2); /* the connection, the pipe, the room for the pidfd */
+		coh_fd_fail(n = 0, 0);
+	}
 }
 
 static void check_argument(const char *argument)

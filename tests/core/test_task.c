@@ -195,7 +195,7 @@ static int run(struct cohort_call *c, const char *name, const void *value, int v
 
 TEST(call, gives_the_result_of_one_after_another)
 {
-	struct cohort_message *m;
+	struct cohort_message *m = NULL;
 	struct cohort_call *c;
 	const void *image;
 	size_t size;
@@ -217,7 +217,7 @@ TEST(call, gives_the_result_of_one_after_another)
 TEST(call, rows_come_and_go)
 {
 	int32_t in[] = {1, 2, 3}, sum, x;
-	struct cohort_message *m;
+	struct cohort_message *m = NULL;
 	struct cohort_call *c;
 	const void *image;
 	size_t size;

@@ -29,7 +29,7 @@ face() {
 	sync | shared) echo core/sync ;;
 	address) echo net/addr ;;
 	auth | tls) echo net/trust ;;
-	listener) echo net/conn ;;
+	listener | dial) echo net/conn ;;
 	*) if [ -e "core/include/cohort/$1.h" ]; then echo core/work; else echo net/node; fi ;;
 	esac
 }

@@ -48,14 +48,34 @@ static int become_child(int argc, char **argv)
 	return 1;
 }
 
-static bool selected(const struct test_case *t, int n, char **names)
+/* NAME is exactly the full name of a case: then it means no other. */
+static bool is_full_name(const char *name)
 {
 	char full[256];
 
+	for (const struct test_case *t = cases; t != NULL; t = t->next) {
+		snprintf(full, sizeof full, "%s/%s", t->suite, t->name);
+		if (strcmp(full, name) == 0)
+			return true;
+	}
+	return false;
+}
+
+static bool selects(const char *name, const struct test_case *t)
+{
+	size_t n = strlen(name);
+	char full[256];
+
 	snprintf(full, sizeof full, "%s/%s", t->suite, t->name);
+	if (is_full_name(name))
+		return strcmp(full, name) == 0;
+	return strncmp(full, name, n) == 0 || strncmp(t->name, name, n) == 0;
+}
+
+static bool selected(const struct test_case *t, int n, char **names)
+{
 	for (int i = 0; i < n; i++)
-		if (strncmp(full, names[i], strlen(names[i])) == 0 ||
-		    strncmp(t->name, names[i], strlen(names[i])) == 0)
+		if (selects(names[i], t))
 			return true;
 	return n == 0;
 }

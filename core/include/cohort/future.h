@@ -36,7 +36,7 @@ COHORT_API int cohort_future_wait(struct cohort_future *f, cohort_time deadline)
  * every worker that ran it: the sentence names the last one's pid and signal),
  * COHORT_ENOTASK, COHORT_ECODEC (the arguments were refused), COHORT_ERESULT (the result cannot
  * be decoded), COHORT_ETOOBIG, COHORT_ECANCELLED, COHORT_ECLOSED (the pool was terminated),
- * COHORT_EBROKEN (the pool has no worker left).
+ * COHORT_EBROKEN (no worker can be started), COHORT_ELOST (every node is gone).
  */
 COHORT_API int cohort_future_get(
     struct cohort_future *f, cohort_time deadline, struct cohort_error *err, ...);

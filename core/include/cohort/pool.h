@@ -62,7 +62,7 @@ COHORT_API int cohort_pool_open(struct cohort_pool **out, const char *address,
  * in order.  Borrows them for the call; gives *OUT.  This is apply_async.
  *
  * Returns 0, COHORT_ENOTASK, COHORT_ENOTSUP (arguments with arrays: use _submit_message),
- * COHORT_ECLOSED (the pool was closed), COHORT_EBROKEN, COHORT_ETOOBIG, -ENOMEM.  Never waits, except on
+ * COHORT_ECLOSED (the pool was closed), COHORT_EBROKEN, COHORT_ELOST, COHORT_ETOOBIG, -ENOMEM.  Never waits, except on
  * inline:, where it runs the task.
  */
 COHORT_API int cohort_pool_submit(struct cohort_pool *p, struct cohort_future **out,

@@ -1,0 +1,140 @@
+/*
+ * greeting.c - the handshake carried over a connection.
+ *
+ * The rule that matters: a server hears all that has come before it answers, and nothing may
+ * follow the client's proof before the answer to it; so no byte of an unproven peer ever
+ * waits in the buffer that the user's messages will come from.
+ */
+#include "conn/greeting.h"
+
+#include "base/err.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+int coh_greeting_init(struct coh_greeting *g, struct cohort_conn *conn,
+    const struct coh_identity *id, enum coh_handshake_role role, struct cohort_error *err)
+{
+	struct sockaddr_storage ours, theirs;
+	struct sockaddr *us = (struct sockaddr *)&ours, *them = (struct sockaddr *)&theirs;
+	socklen_t our_len = sizeof ours, their_len = sizeof theirs;
+	struct coh_handshake_config config = {.role = role,
+	    .key = id->key,
+	    .cluster = id->cluster,
+	    .name = id->name,
+	    .address = g->address,
+	    .peer = cohort_conn_peer(conn),
+	    .uuid = id->uuid};
+	int fd = coh_conn_fd(conn);
+
+	memset(&g->hs, 0, sizeof g->hs);
+	g->conn = conn;
+	if (getsockname(fd, us, &our_len) != 0 || getpeername(fd, them, &their_len) != 0)
+		return coh_fail_errno(err, errno, "handshake with %s", cohort_conn_peer(conn));
+	config.reach = coh_sockaddr_is_local(them, their_len) ? COH_HANDSHAKE_LOCAL
+							      : COH_HANDSHAKE_REMOTE;
+	if (role == COH_HANDSHAKE_SERVER) {
+		them = us;
+		their_len = our_len;
+	}
+	if (coh_sockaddr_text(them, their_len, g->address) != 0)
+		return coh_fail(err, COHORT_EADDRESS, "handshake with %s: no address that can be told",
+		    cohort_conn_peer(conn));
+	return coh_handshake_init(&g->hs, &config, err);
+}
+
+void coh_greeting_fini(struct coh_greeting *g)
+{
+	coh_handshake_fini(&g->hs);
+}
+
+/* Send what the handshake has to say, if anything. */
+static void greeting_speak(struct coh_greeting *g)
+{
+	struct coh_frame f;
+	struct iovec part = {0};
+	const void *body = coh_handshake_output(&g->hs, &f);
+
+	if (body != NULL) {
+		memcpy(&part.iov_base, &body, sizeof body); /* an iovec has no const */
+		part.iov_len = f.length;
+		(void)coh_conn_put_frame(g->conn, &f, &part, 1, COHORT_NOW);
+	}
+	(void)coh_conn_push(g->conn); /* who does not hear us will be heard no more */
+}
+
+/* What came is no handshake at all: say the one byte, since nobody else will. */
+static void greeting_refuse(struct coh_greeting *g, int code)
+{
+	unsigned char why = (unsigned char)coh_handshake_refusal(code);
+	struct coh_frame f = {.type = COH_FRAME_REFUSE};
+	struct iovec part = {&why, 1};
+
+	(void)coh_conn_put_frame(g->conn, &f, &part, 1, COHORT_NOW);
+	(void)coh_conn_push(g->conn);
+}
+
+/* The connection itself failed with CODE. */
+static int greeting_broken(struct coh_greeting *g, int code, struct cohort_error *err)
+{
+	if (code == COHORT_EPROTOCOL || code == COHORT_EVERSION || code == COHORT_ETOOBIG)
+		greeting_refuse(g, code);
+	return coh_fail(err, code, "handshake: %s", coh_conn_last_error(g->conn)->text);
+}
+
+int coh_greeting_serve(struct coh_greeting *g, struct cohort_error *err)
+{
+	int rc, progress = COH_HANDSHAKE_MORE;
+	struct coh_frame f;
+	const void *body;
+
+	while ((rc = coh_conn_next_frame(g->conn, &f, &body, COHORT_NOW)) == 0) {
+		progress = coh_handshake_feed(&g->hs, &f, body, err);
+		if (progress < 0)
+			break;
+	}
+	if (rc != 0 && rc != COHORT_ETIMEDOUT)
+		return greeting_broken(g, rc, err);
+	if (progress == COH_HANDSHAKE_DONE && coh_conn_unread(g->conn) != 0) {
+		greeting_refuse(g, COHORT_EPROTOCOL);
+		return coh_fail(err, COHORT_EPROTOCOL, "handshake with %s: bytes behind the proof",
+		    cohort_conn_peer(g->conn));
+	}
+	greeting_speak(g);
+	return progress;
+}
+
+bool coh_greeting_spoke(const struct coh_greeting *g)
+{
+	return g->hs.peer.name[0] != '\0';
+}
+
+int coh_greeting_dial(struct coh_greeting *g, cohort_time deadline, struct cohort_error *err)
+{
+	int rc, progress;
+	struct coh_frame f;
+	const void *body;
+
+	do {
+		greeting_speak(g);
+		rc = coh_conn_next_frame(g->conn, &f, &body, deadline);
+		if (rc == COHORT_ETIMEDOUT)
+			return coh_fail(err, rc, "handshake with %s: no answer in time",
+			    cohort_conn_peer(g->conn));
+		if (rc != 0)
+			return greeting_broken(g, rc, err);
+		progress = coh_handshake_feed(&g->hs, &f, body, err);
+	} while (progress == COH_HANDSHAKE_MORE);
+	greeting_speak(g);
+	return progress == COH_HANDSHAKE_DONE ? 0 : progress;
+}
+
+int coh_greeting_admit(struct coh_greeting *g)
+{
+	char peer[COH_HANDSHAKE_NAME_MAX + COH_ADDRESS_TEXT + 8];
+
+	snprintf(peer, sizeof peer, "%s at %s", g->hs.peer.name, cohort_conn_peer(g->conn));
+	coh_conn_set_phase(g->conn, COH_PHASE_USER);
+	return coh_conn_set_peer(g->conn, peer);
+}

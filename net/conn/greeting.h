@@ -1,0 +1,43 @@
+/*
+ * greeting.h - the handshake carried over a connection.
+ *
+ * net/trust decides; this moves its frames.  A greeting never outlives its connection, which
+ * stays the caller's.
+ */
+#ifndef COH_CONN_GREETING_H
+#define COH_CONN_GREETING_H
+
+#include "addr/sockaddr.h"
+#include "conn/conn_priv.h"
+#include "conn/identity.h"
+
+struct coh_greeting {
+	struct cohort_conn *conn;
+	struct coh_handshake hs;
+	char address[COH_SOCKADDR_TEXT];
+};
+
+/*
+ * Begin on CONN, a socket connection in COH_PHASE_STRANGER; ID is borrowed until fini, which is
+ * needed also after a failure.  As coh_handshake_init, or -errno of getpeername.
+ */
+int coh_greeting_init(struct coh_greeting *g, struct cohort_conn *conn,
+    const struct coh_identity *id, enum coh_handshake_role role, struct cohort_error *err);
+void coh_greeting_fini(struct coh_greeting *g);
+
+/*
+ * A server's part, as far as it goes without waiting.  COH_HANDSHAKE_MORE, COH_HANDSHAKE_DONE, or
+ * why it failed: then the peer has been told its byte.
+ */
+int coh_greeting_serve(struct coh_greeting *g, struct cohort_error *err);
+
+/* True once the client has said a hello that was good. */
+bool coh_greeting_spoke(const struct coh_greeting *g);
+
+/* A client's part, to its end.  0, COHORT_ETIMEDOUT, or why it failed. */
+int coh_greeting_dial(struct coh_greeting *g, cohort_time deadline, struct cohort_error *err);
+
+/* After success: CONN is a user's connection with a peer that has a name.  0 or -ENOMEM. */
+int coh_greeting_admit(struct coh_greeting *g);
+
+#endif

@@ -1,0 +1,74 @@
+/*
+ * identity.c - who we are to strangers: key, cluster, name, and a number of this process.
+ *
+ * The number (uuid) is how a process that dials itself finds out.  It is drawn once per process,
+ * not per listener, and again in a child by fork, which is another process.
+ */
+#include "conn/identity.h"
+
+#include "base/err.h"
+#include "base/name.h"
+#include "trust/hmac_openssl.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+static pthread_mutex_t self_lock = PTHREAD_MUTEX_INITIALIZER; /* guards the two below */
+static unsigned char self_uuid[COH_HANDSHAKE_UUID];
+static pid_t self_pid; /* whose uuid it is */
+
+static int self_get(unsigned char uuid[COH_HANDSHAKE_UUID])
+{
+	int rc = 0;
+
+	pthread_mutex_lock(&self_lock);
+	if (self_pid != getpid()) {
+		rc = coh_random_bytes(self_uuid, sizeof self_uuid);
+		self_pid = rc == 0 ? getpid() : 0;
+	}
+	memcpy(uuid, self_uuid, sizeof self_uuid);
+	pthread_mutex_unlock(&self_lock);
+	return rc;
+}
+
+static int name_set(
+    char out[COH_HANDSHAKE_NAME_MAX + 1], const char *name, struct cohort_error *err)
+{
+	size_t n = strlen(name);
+
+	if (!coh_name_valid(name, n))
+		return coh_fail(
+		    err, COHORT_ENAME, "\"%.80s\": %s", name, cohort_strerror(COHORT_ENAME));
+	memcpy(out, name, n + 1);
+	return 0;
+}
+
+int coh_identity_init(
+    struct coh_identity *id, const struct cohort_net_options *options, struct cohort_error *err)
+{
+	static const struct cohort_net_options none;
+	const struct cohort_net_options *o = options != NULL ? options : &none;
+	char own[32];
+	int rc;
+
+	*id = (struct coh_identity){.key = o->key};
+	snprintf(own, sizeof own, "pid-%d", (int)getpid());
+	rc = name_set(id->cluster, o->cluster != NULL ? o->cluster : "cohort", err);
+	if (rc == 0)
+		rc = name_set(id->name, o->name != NULL ? o->name : own, err);
+	if (rc == 0 && self_get(id->uuid) != 0)
+		rc = coh_fail(err, COHORT_EAUTH, "the system gives no random bytes");
+	if (rc == 0 && o->key == NULL) {
+		rc = cohort_key_load(&id->own_key, o->key_file, err);
+		id->key = id->own_key;
+	}
+	return rc;
+}
+
+void coh_identity_fini(struct coh_identity *id)
+{
+	cohort_key_free(id->own_key);
+	*id = (struct coh_identity){0};
+}

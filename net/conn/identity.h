@@ -1,0 +1,27 @@
+/*
+ * identity.h - who we are to strangers: the options of a listener or a dial, resolved.
+ */
+#ifndef COH_CONN_IDENTITY_H
+#define COH_CONN_IDENTITY_H
+
+#include "trust/handshake.h"
+
+#include <cohort/listener.h>
+
+struct coh_identity {
+	const struct cohort_key *key;
+	struct cohort_key *own_key; /* KEY when it was loaded here */
+	char cluster[COH_HANDSHAKE_NAME_MAX + 1];
+	char name[COH_HANDSHAKE_NAME_MAX + 1];
+	unsigned char uuid[COH_HANDSHAKE_UUID];
+};
+
+/*
+ * Who OPTIONS (NULL: all defaults) say we are; coh_identity_fini it, also after a failure.
+ * 0, COHORT_EKEY, COHORT_ENAME, COHORT_EAUTH (no random bytes), -ENOMEM.
+ */
+int coh_identity_init(struct coh_identity *id, const struct cohort_net_options *options,
+    struct cohort_error *err);
+void coh_identity_fini(struct coh_identity *id);
+
+#endif

@@ -1,0 +1,40 @@
+/*
+ * listener_priv.h - a listener inside an event loop, and what tests may turn.
+ */
+#ifndef COH_CONN_LISTENER_PRIV_H
+#define COH_CONN_LISTENER_PRIV_H
+
+#include "conn/greeting.h"
+
+#include <cohort/listener.h>
+
+#define COH_LISTENER_HANDSHAKE (5 * COHORT_SECOND) /* trust: T5, from accept to proof */
+#define COH_LISTENER_STRANGERS 128 /* at once: 1 MiB of memory at most */
+
+/* Change the limits of a new listener: the time a stranger has, and how many there may be. */
+void coh_listener_limit(struct cohort_listener *l, cohort_time handshake, int strangers);
+
+/* Whom it says it is.  Tests, in which both ends are one process, change the uuid. */
+struct coh_identity *coh_listener_identity(struct cohort_listener *l);
+
+/*
+ * Do what there is to do without waiting: when cohort_listener_fd is readable (it also is when a
+ * stranger's time is up).  At most one peer comes out: call it until it returns 0.
+ * 1: *CONN is given, and PEER (may be NULL) says who it is; 0: nobody now; -errno.
+ */
+int coh_listener_step(struct cohort_listener *l, struct cohort_conn **conn,
+    struct coh_handshake_peer *peer, struct cohort_error *err);
+
+/* How many strangers it holds. */
+int coh_listener_strangers(const struct cohort_listener *l);
+
+/* As cohort_dial, as ID; PEER (may be NULL) is who answered. */
+struct coh_dial {
+	const struct coh_identity *id;
+	const struct cohort_net_options *options; /* insecure_plaintext counts */
+	struct coh_handshake_peer *peer;
+};
+int coh_dial(struct cohort_conn **conn, const char *address, const struct coh_dial *how,
+    cohort_time deadline, struct cohort_error *err);
+
+#endif

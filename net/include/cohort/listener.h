@@ -1,0 +1,82 @@
+/*
+ * listener.h - an address at which peers that hold the key become connections.
+ *
+ * Whoever connects is a stranger until the handshake has shown that both ends hold the same
+ * key (auth.h); a stranger has 5 s from being accepted, may say 1 KiB at a time in hello
+ * and proof, and is told nothing but one byte when refused.  What comes out of accept is the
+ * same cohort_conn as everywhere (conn.h).
+ *
+ * Addresses: "unix:/path", "tcp://127.0.0.1:0" (port 0: the system's choice), "tcp://[::1]:4700".
+ * Traffic is authenticated but not encrypted, so an address that is neither Unix nor loopback is
+ * refused with COHORT_EPLAINTEXT, unless insecure_plaintext says that the network is trusted.
+ *
+ * A listener belongs to one thread at a time.  After fork only one process may go on using it.
+ */
+#ifndef COHORT_LISTENER_H
+#define COHORT_LISTENER_H
+
+#include <cohort/auth.h>
+#include <cohort/conn.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* How to meet peers, for cohort_listen and cohort_dial.  Zero it, then set what you need. */
+struct cohort_net_options {
+	const struct cohort_key *key; /* borrowed until the listener is closed, or the dial returns */
+	const char *key_file;         /* without key: this file; NULL: what $COHORT_KEY_FILE names */
+	const char *cluster;          /* both ends must give the same; NULL: "cohort" */
+	const char *name;             /* ours, told to the peer ([A-Za-z0-9_.-]{1,64}); NULL: "pid-N" */
+	int insecure_plaintext;       /* non-zero: clear text may leave this machine */
+	int backlog;                  /* listen: connects that may wait for accept; 0: 128 */
+};
+
+struct cohort_listener;
+
+/*
+ * Listen at ADDRESS.  Borrows all for the call, but the key; OPTIONS may be NULL.  Gives
+ * *OUT, end it with cohort_listener_close.  Never waits, except for a host that is a name (the
+ * system's resolver: seconds when it does not answer).
+ *
+ * A Unix socket is made with mode 0600, in a directory that nobody else may write (or a sticky one);
+ * one left behind by a process that is gone is replaced.
+ *
+ * Returns 0; COHORT_EADDRESS (not understood, no port, path too long, unknown host);
+ * COHORT_EPLAINTEXT; COHORT_EKEY; COHORT_ENAME; COHORT_ENOTSUP (tls); -EADDRINUSE;
+ * -EADDRNOTAVAIL; -EACCES (also: others may write in the directory); -ENOENT; -EMFILE; -ENOMEM.
+ */
+COHORT_API int cohort_listen(struct cohort_listener **out, const char *address,
+    const struct cohort_net_options *options, struct cohort_error *err);
+
+/*
+ * The next peer that has proved to hold the key.  Gives *CONN.  Any number of handshakes go
+ * on meanwhile, only inside this call: one that stalls holds up nobody.  At most 128 strangers
+ * are held at once; beyond, those who have said nothing go first, and then newcomers are told
+ * to come back (COHORT_EBUSY at their end).  Those refused are logged, never returned.
+ *
+ * Returns 0, COHORT_ETIMEDOUT (handshakes under way go on at the next call), -errno when the
+ * listening socket itself is broken.
+ */
+COHORT_API int cohort_listener_accept(struct cohort_listener *l, struct cohort_conn **conn,
+    cohort_time deadline, struct cohort_error *err);
+
+/* The address really bound, as text to dial it by: port 0 is resolved.  L's, for its life. */
+COHORT_API const char *cohort_listener_address(const struct cohort_listener *l);
+
+/*
+ * A descriptor that is readable when cohort_listener_accept has something to do; L's.  For
+ * cohort_wait: then accept with COHORT_NOW, which may well return COHORT_ETIMEDOUT.
+ */
+COHORT_API int cohort_listener_fd(const struct cohort_listener *l);
+
+/*
+ * Stop listening, drop the strangers, and remove the Unix socket if it is still ours.  Connections
+ * that were accepted live on.  NULL is fine.
+ */
+COHORT_API void cohort_listener_close(struct cohort_listener *l);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -6,8 +6,8 @@
  * an application's own waitpid(-1) never sees them, nor the zygote itself.  When the
  * program ends, however it ends, the zygote ends, and with it all children (SIGKILL).
  *
- * Children see the environment, the working directory and the program as they were when the
- * zygote was opened.
+ * Children see the environment, the working directory, the resource limits and the CPUs as they
+ * were when the zygote was opened.
  *
  * One zygote a process.  Any thread, unless said otherwise.
  */

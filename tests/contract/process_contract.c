@@ -6,6 +6,7 @@
 #include "contract/process_tasks.h"
 #include "support/test.h"
 
+#include <cohort/log.h>
 #include <cohort/process.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -356,6 +357,15 @@ TEST(PROCESS_SUITE, signals_are_as_at_the_start_of_a_program)
 	init();
 	CHECK_EQ(run("check_signals", 0), 0);
 	CHECK(sigprocmask(SIG_SETMASK, &old, NULL) == 0);
+}
+
+TEST(PROCESS_SUITE, log_level_is_inherited)
+{
+	cohort_log_to(cohort_log_stderr, COHORT_LOG_WARN, NULL);
+	init();
+	CHECK_EQ(run("return_log_level", 0), COHORT_LOG_WARN);
+	cohort_log_to(NULL, COHORT_LOG_ERROR, NULL);
+	CHECK_EQ(run("return_log_level", 0), 0);
 }
 
 static void print_and_run(void)

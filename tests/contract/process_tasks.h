@@ -6,6 +6,8 @@
 #ifndef TESTS_CONTRACT_PROCESS_TASKS_H
 #define TESTS_CONTRACT_PROCESS_TASKS_H
 
+#include "base/log.h"
+
 #include <cohort/process.h>
 #include <dirent.h>
 #include <signal.h>
@@ -210,6 +212,13 @@ static int check_signals(struct cohort_call *call)
 	return sigaction(SIGUSR1, NULL, &now) == 0 && now.sa_handler == SIG_DFL ? 0 : 2;
 }
 COHORT_TASK(check_signals, "i", "");
+
+static int return_log_level(struct cohort_call *call)
+{
+	(void)call;
+	return coh_log_level();
+}
+COHORT_TASK(return_log_level, "i", "");
 
 static int print_it(struct cohort_call *call)
 {

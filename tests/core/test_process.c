@@ -5,9 +5,11 @@
 
 #include <cohort/process.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -162,6 +164,52 @@ TEST(process, a_start_survives_the_lack_of_each_descriptor)
 		CHECK(n > 2); /* the connection, the pipe, the room for the pidfd */
 		coh_fd_fail(n = 0, 0);
 	}
+}
+
+/* Start task "seven" by spawn out of the program at PATH, as a node does for a coordinator. */
+static int start_program(struct coh_child *c, const char *path)
+{
+	struct coh_heritage h = COH_HERITAGE_INIT;
+	struct cohort_message *none = NULL;
+	int rc;
+
+	REQUIRE_EQ(cohort_message_new(&none, "", NULL), 0);
+	REQUIRE_EQ(cohort_message_image(none, &h.args, &h.args_size), 0);
+	h.start = COHORT_START_SPAWN;
+	h.task = "seven";
+	h.name = "spawned";
+	h.fd[COH_HERITAGE_PROGRAM] = coh_fd_open(path, O_RDONLY);
+	REQUIRE(h.fd[COH_HERITAGE_PROGRAM] >= 0);
+	rc = coh_zygote_start(&h, c, SOON, NULL);
+	coh_fd_close(&h.fd[COH_HERITAGE_PROGRAM]);
+	cohort_message_free(none);
+	return rc;
+}
+
+TEST(process, a_program_given_as_a_descriptor_is_run)
+{
+	struct coh_child c;
+	int code;
+
+	init();
+	REQUIRE_EQ(start_program(&c, "/proc/self/exe"), 0);
+	CHECK_EQ(coh_proc_wait(&c, SOON, &code), 0);
+	CHECK_EQ(code, 7);
+	coh_proc_release(&c);
+}
+
+TEST(process, a_program_that_cannot_be_run_is_an_error_of_the_start)
+{
+	const char *path = test_path("text");
+	struct coh_child c;
+	int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0700);
+
+	init();
+	REQUIRE(fd >= 0 && write(fd, "words\n", 6) == 6);
+	close(fd);
+	CHECK_EQ(start_program(&c, path), -ENOEXEC);
+	REQUIRE(chmod(path, 0600) == 0);
+	CHECK_EQ(start_program(&c, path), -EACCES);
 }
 
 static void check_argument(const char *argument)

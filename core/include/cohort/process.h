@@ -6,6 +6,12 @@
  * single-threaded helper that has nothing open, from which all children come.  So no
  * child is ever forked under a thread.
  *
+ * By zygote and by spawn a child has the environment, the working directory, the resource limits
+ * and the CPUs that the program had at cohort_init; by fork those of the moment.  However it
+ * was started, its standard input is /dev/null, its standard output and error are the
+ * parent's, no other descriptor is open, no signal is blocked, handled or ignored, and it gets
+ * SIGKILL when its parent ends.
+ *
  * A process runs a registered task (task.h): its arguments travel, its return value becomes
  * the exit code: 0, the value itself from 1 to 255, 1 for a negative code (whose sentence goes
  * to standard error).
@@ -62,9 +68,11 @@ struct cohort_process_options {
  * of its argument format, which must be flat (no array).  OPTIONS may be NULL.  Borrows all
  * for the call; gives *OUT, end it with cohort_process_free.
  *
- * Waits at most 10 s for the zygote.  Returns 0, COHORT_ENOTASK, COHORT_EINIT, COHORT_ETHREADS,
- * COHORT_EZYGOTE, COHORT_ESTATE (this is a daemon: it may have no children), COHORT_ENOTSUP (the
- * task's arguments are not flat), COHORT_ETIMEDOUT, -EAGAIN, -ENOMEM, -EMFILE.
+ * Waits at most 10 s for the zygote.  Returns 0, COHORT_ENOTASK, COHORT_EINIT, COHORT_ETHREADS
+ * (by fork, or a child's first start, beside threads), COHORT_EZYGOTE, COHORT_ESTATE (this is a
+ * daemon: it may have no children; or cohort_shutdown was called), COHORT_ENOTSUP (the task's
+ * arguments are not flat), COHORT_EARGUMENT (no such start method; a name over 128 bytes),
+ * COHORT_ETOOBIG, COHORT_ETIMEDOUT, -EAGAIN, -ENOMEM, -EMFILE.
  */
 COHORT_API int cohort_process_start(struct cohort_process **out,
     const struct cohort_process_options *options, struct cohort_error *err, const char *task,
@@ -89,7 +97,7 @@ COHORT_API int cohort_process_join(struct cohort_process *p, cohort_time deadlin
  */
 COHORT_API int cohort_process_exit_code(struct cohort_process *p, int *code);
 
-/* Send SIGTERM, SIGKILL, SIGINT.  0, also when it has ended already; -EPERM. */
+/* Send SIGTERM, SIGKILL, SIGINT.  0, also when it has ended already; COHORT_ESTATE; -EPERM. */
 COHORT_API int cohort_process_terminate(struct cohort_process *p);
 COHORT_API int cohort_process_kill(struct cohort_process *p);
 COHORT_API int cohort_process_interrupt(struct cohort_process *p);
@@ -101,8 +109,8 @@ COHORT_API int cohort_process_sentinel(const struct cohort_process *p);
 COHORT_API struct cohort_conn *cohort_process_conn(struct cohort_process *p);
 
 /*
- * Free P.  A process that still runs goes on, and is ended by cohort_shutdown like all others.
- * NULL is fine.
+ * Free P and close its connection.  A process that still runs goes on, and is ended by
+ * cohort_shutdown like all others.  NULL is fine; a copy in a forked child is left alone.
  */
 COHORT_API void cohort_process_free(struct cohort_process *p);
 

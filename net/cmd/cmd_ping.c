@@ -1,0 +1,146 @@
+/*
+ * cmd_ping.c - `cohort ping ADDRESS`: can I get in there, how is it guarded, how far is it?
+ *
+ * Dials as a coordinator would, so what it proves (address, key, protocol) is what a pool needs.
+ * Both sides judge the frames of a pool; those that a member says by itself are passed over.
+ */
+#include "addr/sockaddr.h"
+#include "base/err.h"
+#include "cmd/cmd.h"
+#include "conn/conn_priv.h"
+
+#include <cohort/dial.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+
+#define COUNT_MAX 1000
+#define PATIENCE (10 * COHORT_SECOND) /* to get in, and for each answer */
+
+struct ping {
+	const char *address;
+	struct cohort_net_options net;
+	unsigned count;
+	cohort_time entry;          /* spent on connecting and the handshake */
+	cohort_time trip[COUNT_MAX]; /* each round trip */
+};
+
+static int ping_once(struct cohort_conn *c, unsigned number, cohort_time *trip,
+    struct cohort_error *err)
+{
+	struct coh_frame f = {.type = COH_FRAME_PING, .id = number};
+	cohort_time begin = cohort_now(), deadline = cohort_in(PATIENCE);
+	const void *body;
+	int rc = coh_conn_put_frame(c, &f, NULL, 0, deadline);
+
+	if (rc == 0)
+		rc = cohort_conn_flush(c, deadline);
+	do {
+		if (rc == 0)
+			rc = coh_conn_next_frame(c, &f, &body, deadline);
+		if (rc != 0)
+			return coh_fail(err, rc, "%s: no answer to ping %u: %s",
+			    cohort_conn_peer(c), number, cohort_strerror(rc));
+	} while (f.type != COH_FRAME_PONG || f.id != number);
+	*trip = cohort_now() - begin;
+	return 0;
+}
+
+/* How what is said to C travels, by what the kernel says it is joined to. */
+static const char *ping_mode(const struct cohort_conn *c)
+{
+	struct sockaddr_storage sa;
+	socklen_t len = sizeof sa;
+
+	if (getpeername(coh_conn_fd(c), (struct sockaddr *)&sa, &len) != 0)
+		return "unknown";
+	if (sa.ss_family == AF_UNIX)
+		return "clear text through a Unix socket of this machine";
+	if (coh_sockaddr_is_local((struct sockaddr *)&sa, len))
+		return "clear text over the loopback of this machine";
+	return "clear text over the network";
+}
+
+static int by_time(const void *a, const void *b)
+{
+	cohort_time x = *(const cohort_time *)a, y = *(const cohort_time *)b;
+
+	return (x > y) - (x < y);
+}
+
+static double ms(cohort_time t)
+{
+	return (double)t / (double)COHORT_MS;
+}
+
+static void ping_report(struct ping *p, const struct cohort_conn *c)
+{
+	cohort_time *t = p->trip;
+
+	qsort(t, p->count, sizeof *t, by_time);
+	printf("%s: %s\n", p->address, cohort_conn_peer(c));
+	printf("mode: own handshake, both sides showed the key; %s\n", ping_mode(c));
+	printf("connect and handshake: %.3f ms\n", ms(p->entry));
+	printf("round trips: %u, min %.3f ms, median %.3f ms, max %.3f ms\n", p->count, ms(t[0]),
+	    ms(t[p->count / 2]), ms(t[p->count - 1]));
+}
+
+static int ping_all(struct ping *p, struct cohort_error *err)
+{
+	cohort_time begin = cohort_now();
+	struct cohort_conn *c;
+	int rc = cohort_dial(&c, p->address, &p->net, cohort_in(PATIENCE), err);
+
+	if (rc != 0)
+		return rc;
+	p->entry = cohort_now() - begin;
+	coh_conn_set_phase(c, COH_PHASE_MEMBER);
+	for (unsigned i = 0; rc == 0 && i < p->count; i++)
+		rc = ping_once(c, i + 1, &p->trip[i], err);
+	if (rc == 0)
+		ping_report(p, c);
+	cohort_conn_close(c);
+	return rc;
+}
+
+static int ping_run(const struct coh_cmd *cmd, int argc, char **argv)
+{
+	static const struct coh_cmd_range counts = {"--count", 1, COUNT_MAX};
+	struct ping p = {.count = 10};
+	struct cohort_error err;
+	int c, rc = 0;
+
+	while (rc == 0 && (c = coh_cmd_option(cmd, argc, argv)) != COH_CMD_END) {
+		switch (c) {
+		case COH_CMD_HELP: return COH_CMD_DONE;
+		case 'k': p.net.key_file = optarg; break;
+		case 'c': rc = coh_cmd_number(cmd, &p.count, optarg, &counts); break;
+		case 'i': p.net.insecure_plaintext = 1; break;
+		default: return COH_CMD_USAGE;
+		}
+	}
+	if (rc != 0 || coh_cmd_operands(cmd, argc, argv, 1) != 0 ||
+	    coh_cmd_need_key(cmd, p.net.key_file) != 0)
+		return COH_CMD_USAGE;
+	p.address = argv[optind];
+	return ping_all(&p, &err) == 0 ? COH_CMD_DONE : coh_cmd_failed(cmd, &err);
+}
+
+static const struct option ping_options[] = {
+    {"key", required_argument, NULL, 'k'},
+    {"count", required_argument, NULL, 'c'},
+    {"insecure-plaintext", no_argument, NULL, 'i'},
+    {0},
+};
+
+const struct coh_cmd coh_cmd_ping = {
+    .name = "ping",
+    .summary = "Say whether ADDRESS lets this key in, how it is guarded, and how far it is",
+    .usage = "ADDRESS [--key FILE] [OPTION...]",
+    .help = "  --key FILE            the cluster's key; without it, the file $COHORT_KEY_FILE names\n"
+	    "  --count N             round trips to measure (10)\n"
+	    "  --insecure-plaintext  let clear text leave this machine\n",
+    .options = ping_options,
+    .letters = "",
+    .run = ping_run,
+};

@@ -7,6 +7,7 @@
 #include "support/test.h"
 #include "trust/authkey.h"
 
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -575,4 +576,34 @@ TEST(handshake, that_failed_has_forgotten_the_peer)
 	p.body[0] ^= 1; /* the right proof, one try too late */
 	CHECK_EQ(ends_give(&e.server, &p, NULL), COHORT_EPROTOCOL);
 	ends_close(&e);
+}
+
+#define THREADS 4
+
+static void *shake_often(void *key)
+{
+	struct ends e;
+
+	ends_open(&e);
+	ends_randomize(&e);
+	e.client.config.key = e.server.config.key = key;
+	for (int i = 0; i < 100; i++) {
+		ends_begin(&e);
+		ends_run(&e, 4);
+	}
+	ends_close(&e);
+	return NULL;
+}
+
+TEST(handshake, of_many_threads_with_one_key_do_not_disturb_each_other)
+{
+	struct cohort_key *key;
+	pthread_t threads[THREADS];
+
+	REQUIRE_EQ(cohort_key_new(&key, "one key of 32 bytes for them all", 32, NULL), 0);
+	for (int i = 0; i < THREADS; i++)
+		REQUIRE_EQ(pthread_create(&threads[i], NULL, shake_often, key), 0);
+	for (int i = 0; i < THREADS; i++)
+		REQUIRE_EQ(pthread_join(threads[i], NULL), 0);
+	cohort_key_free(key);
 }

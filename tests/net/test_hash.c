@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -220,4 +221,26 @@ TEST(random, bytes_differ_and_cover_all_values)
 		seen[many[i]] = true;
 	for (int v = 0; v < 256; v++)
 		CHECK(seen[v]); /* misses one in 10^11 runs */
+}
+
+static void *first_use(void *sum)
+{
+	struct coh_span abc = {"abc", 3};
+
+	CHECK_EQ(coh_hash_parts(&abc, 1, sum), 0);
+	CHECK_EQ(coh_hmac_sign(abc, &abc, 1, (unsigned char *)sum + COH_HASH_SIZE), 0);
+	return NULL;
+}
+
+TEST(hash, may_be_used_first_by_several_threads_at_once)
+{
+	unsigned char sums[4][2 * COH_HASH_SIZE];
+	pthread_t threads[4];
+
+	for (int i = 0; i < 4; i++)
+		REQUIRE_EQ(pthread_create(&threads[i], NULL, first_use, sums[i]), 0);
+	for (int i = 0; i < 4; i++)
+		REQUIRE_EQ(pthread_join(threads[i], NULL), 0);
+	for (int i = 1; i < 4; i++)
+		CHECK_MEM(sums[i], sums[0], sizeof sums[0]);
 }

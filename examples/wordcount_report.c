@@ -105,11 +105,11 @@ static int by_name(const struct tally *a, const struct tally *b)
 	return strcmp(a->name, b->name);
 }
 
-bool totals_print(const struct totals *t)
+bool totals_print(struct totals *t)
 {
 	struct word *list = words_sorted(&t->words, WORDS_BY_COUNT);
 	double seconds = (double)(cohort_now() - t->begun) / (double)COHORT_SECOND;
-	struct tally *workers = t->workers, *w;
+	struct tally *w;
 
 	for (size_t i = 0; list != NULL && i < t->words.different && i < TOP; i++)
 		printf("%12" PRIu64 "  %s\n", list[i].count, words_text(&t->words, &list[i]));
@@ -119,8 +119,8 @@ bool totals_print(const struct totals *t)
 	printf("%" PRIu64 " tasks in %.2f s: %.0f tasks/s", t->tasks, seconds, (double)t->tasks / seconds);
 	printf(t->failed > 0 ? ", %" PRIu64 " failed\n\n" : "\n\n", t->failed);
 
-	HASH_SORT(workers, by_name);
-	for (w = workers; w != NULL; w = w->hh.next)
+	HASH_SORT(t->workers, by_name);
+	for (w = t->workers; w != NULL; w = w->hh.next)
 		printf("%12" PRIu64 "  tasks by %s\n", w->count, w->name);
 	free(list);
 	return list != NULL && totals_printed(t);

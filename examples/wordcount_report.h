@@ -35,7 +35,7 @@ void totals_failure(struct totals *t, const char *sentence);
 
 /* Every word and its count by the word's bytes, or the summary.  False when it cannot be written. */
 bool totals_print_tsv(const struct totals *t);
-bool totals_print(const struct totals *t);
+bool totals_print(struct totals *t);
 
 void totals_free(struct totals *t);
 

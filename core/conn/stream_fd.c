@@ -5,6 +5,11 @@
  * is one system call; what must not wait says so call by call (MSG_DONTWAIT).  That also
  * leaves the file description alone, which a parent and a child may share.
  *
+ * Not so on Unix sockets: who sleeps in recv there is also woken when the peer takes what was
+ * sent before (room to write, which recv does not tell apart), to find nothing and sleep
+ * again.  poll does tell it apart, so the wait is poll's: one call more, but half the
+ * switches when parent and child share a CPU (a task on local:1 4.1 us, not 5.1).
+ *
  * Rejected: O_NONBLOCK with poll before every read (two calls for each round trip more),
  * SO_RCVTIMEO (a call to set it for each deadline, and no absolute time).
  */
@@ -22,6 +27,7 @@
 
 struct stream_fd {
 	int fd;
+	bool polls; /* wait in poll, not in recv */
 };
 
 /* Wait for EVENTS until DEADLINE: true when there is something to try. */
@@ -38,7 +44,7 @@ static bool stream_fd_wait(const struct stream_fd *s, short events, cohort_time 
 static ssize_t stream_fd_read(void *self, void *p, size_t n, cohort_time deadline)
 {
 	struct stream_fd *s = self;
-	int flags = deadline == COHORT_FOREVER ? 0 : MSG_DONTWAIT;
+	int flags = deadline == COHORT_FOREVER && !s->polls ? 0 : MSG_DONTWAIT;
 	ssize_t got;
 
 	/* With a deadline the bytes are seldom there yet: asking first saves a call. */
@@ -108,6 +114,14 @@ static const struct coh_stream_ops stream_fd_ops = {
     .close = stream_fd_close,
 };
 
+static bool is_unix(int fd)
+{
+	socklen_t size = sizeof(int);
+	int domain = 0;
+
+	return getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &size) == 0 && domain == AF_UNIX;
+}
+
 int coh_conn_from_fd(struct cohort_conn **out, int fd, enum coh_frame_phase phase,
     const char *peer, struct cohort_error *err)
 {
@@ -116,6 +130,7 @@ int coh_conn_from_fd(struct cohort_conn **out, int fd, enum coh_frame_phase phas
 	*out = NULL;
 	if (s != NULL) {
 		s->fd = fd;
+		s->polls = is_unix(fd);
 		*out = coh_conn_new(&stream_fd_ops, s, phase, peer);
 	}
 	if (*out != NULL)

@@ -91,6 +91,12 @@ int bench_pair(enum bench_link link, int fds[2]);
 
 /* Exactly N bytes; 0, or -1 when the other side is gone. */
 int bench_read(int fd, void *data, size_t n);
+
+/*
+ * The same from a Unix socket for one who has just sent: who sleeps in read there is also woken
+ * when the other side takes what was sent, so it is quicker to sleep in poll first.
+ */
+int bench_read_answer(int fd, void *data, size_t n);
 int bench_write(int fd, const void *data, size_t n);
 
 #endif

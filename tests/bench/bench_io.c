@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -120,6 +121,13 @@ int bench_read(int fd, void *data, size_t n)
 		n -= (size_t)got;
 	}
 	return 0;
+}
+
+int bench_read_answer(int fd, void *data, size_t n)
+{
+	struct pollfd p = {.fd = fd, .events = POLLIN};
+
+	return poll(&p, 1, -1) < 0 ? -1 : bench_read(fd, data, n);
 }
 
 int bench_write(int fd, const void *data, size_t n)

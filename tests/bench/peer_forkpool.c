@@ -163,14 +163,14 @@ int peer_forkpool_rate(const void *load, double *tasks_per_s)
 	return BENCH_OK;
 }
 
-/* One int a time. */
+/* One int at a time. */
 static int serve_singly(void *arg)
 {
 	int *fds = arg, fd = fds[1];
 	int32_t value;
 
 	close(fds[0]);
-	while (bench_read(fd, &value, sizeof(value)) == 0) {
+	while (bench_read_answer(fd, &value, sizeof(value)) == 0) {
 		value = task(value);
 		if (bench_write(fd, &value, sizeof(value)) < 0)
 			return 1;
@@ -188,7 +188,7 @@ static int time_singly(int fd, double *us, long count)
 		value = (int32_t)i;
 		start = bench_now();
 		if (bench_write(fd, &value, sizeof(value)) < 0 ||
-		    bench_read(fd, &value, sizeof(value)) < 0 || value != (int32_t)i)
+		    bench_read_answer(fd, &value, sizeof(value)) < 0 || value != (int32_t)i)
 			return bench_say(BENCH_FAILED, "fork worker: lost");
 		us[i] = bench_since(start) * 1e6;
 	}

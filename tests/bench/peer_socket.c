@@ -22,13 +22,20 @@ struct side {
 	int fds[2];
 };
 
+static int read_message(const struct side *s, int end, char *message)
+{
+	if (s->load->link == BENCH_SOCKETPAIR)
+		return bench_read_answer(s->fds[end], message, s->load->size);
+	return bench_read(s->fds[end], message, s->load->size);
+}
+
 static int echo(void *arg)
 {
 	const struct side *s = arg;
 	char message[4096];
 
 	close(s->fds[0]);
-	while (bench_read(s->fds[1], message, s->load->size) == 0) {
+	while (read_message(s, 1, message) == 0) {
 		if (bench_write(s->fds[1], message, s->load->size) < 0)
 			return 1;
 	}
@@ -71,7 +78,7 @@ int peer_socket_roundtrip(const void *load, double *us)
 	for (i = 0; i < s.load->count && rc == 0; i++) {
 		rc = bench_write(s.fds[0], message, s.load->size);
 		if (rc == 0)
-			rc = bench_read(s.fds[0], message, s.load->size);
+			rc = read_message(&s, 0, message);
 	}
 	*us = bench_since(start) * 1e6 / (double)s.load->count;
 	return close_side(&s, pid, rc);

@@ -34,7 +34,7 @@ static inline size_t coh_buf_len(const struct coh_buf *b)
 
 static inline const unsigned char *coh_buf_peek(const struct coh_buf *b)
 {
-	return b->data + b->head;
+	return b->data != NULL ? b->data + b->head : NULL; /* NULL + 0 is undefined in C */
 }
 
 /*

@@ -189,7 +189,7 @@ static int out_gathered(
 	ssize_t n;
 
 	coh_frame_encode(o->frame, header);
-	iov[0] = (struct iovec){c->out.held.data + c->out.held.head, before};
+	iov[0] = (struct iovec){before != 0 ? c->out.held.data + c->out.held.head : NULL, before};
 	iov[1] = (struct iovec){header, sizeof header};
 	memcpy(iov + 2, o->body, (size_t)o->n * sizeof *iov);
 	for (left = before + sizeof header + o->frame->length; sent < left; sent += (size_t)n) {

@@ -142,11 +142,8 @@ static int dial_greet(struct cohort_conn **conn, int fd, const char *address,
 		rc = coh_greeting_dial(&g, deadline < limit ? deadline : limit, err);
 	if (rc == 0 && how->peer != NULL)
 		*how->peer = g.hs.peer;
-	if (rc == 0) {
-		rc = coh_greeting_admit(&g);
-		if (rc != 0)
-			coh_fail(err, rc, "cannot dial %s: no memory", address);
-	}
+	if (rc == 0)
+		coh_greeting_admit(&g);
 	coh_greeting_fini(&g);
 	if (rc != 0) {
 		cohort_conn_close(*conn);

@@ -49,8 +49,8 @@ void coh_greeting_fini(struct coh_greeting *g)
 	coh_handshake_fini(&g->hs);
 }
 
-/* Send what the handshake has to say, if anything. */
-static void greeting_speak(struct coh_greeting *g)
+/* Send what the handshake has to say, if anything.  0, or -ENOMEM. */
+static int greeting_speak(struct coh_greeting *g, struct cohort_error *err)
 {
 	struct coh_frame f;
 	struct iovec part = {0};
@@ -59,9 +59,12 @@ static void greeting_speak(struct coh_greeting *g)
 	if (body != NULL) {
 		memcpy(&part.iov_base, &body, sizeof body); /* an iovec has no const */
 		part.iov_len = f.length;
-		(void)coh_conn_put_frame(g->conn, &f, &part, 1, COHORT_NOW);
+		if (coh_conn_put_frame(g->conn, &f, &part, 1, COHORT_NOW) == -ENOMEM)
+			return coh_fail(err, -ENOMEM, "handshake with %s: no memory",
+			    cohort_conn_peer(g->conn));
 	}
 	(void)coh_conn_push(g->conn); /* who does not hear us will be heard no more */
+	return 0;
 }
 
 /* What came is no handshake at all: say the one byte, since nobody else will. */
@@ -101,8 +104,8 @@ int coh_greeting_serve(struct coh_greeting *g, struct cohort_error *err)
 		return coh_fail(err, COHORT_EPROTOCOL, "handshake with %s: bytes behind the proof",
 		    cohort_conn_peer(g->conn));
 	}
-	greeting_speak(g);
-	return progress;
+	rc = greeting_speak(g, err);
+	return progress >= 0 && rc != 0 ? rc : progress;
 }
 
 bool coh_greeting_spoke(const struct coh_greeting *g)
@@ -117,7 +120,9 @@ int coh_greeting_dial(struct coh_greeting *g, cohort_time deadline, struct cohor
 	const void *body;
 
 	do {
-		greeting_speak(g);
+		rc = greeting_speak(g, err);
+		if (rc != 0)
+			return rc;
 		rc = coh_conn_next_frame(g->conn, &f, &body, deadline);
 		if (rc == COHORT_ETIMEDOUT)
 			return coh_fail(err, rc, "handshake with %s: no answer in time",
@@ -126,15 +131,17 @@ int coh_greeting_dial(struct coh_greeting *g, cohort_time deadline, struct cohor
 			return greeting_broken(g, rc, err);
 		progress = coh_handshake_feed(&g->hs, &f, body, err);
 	} while (progress == COH_HANDSHAKE_MORE);
-	greeting_speak(g);
-	return progress == COH_HANDSHAKE_DONE ? 0 : progress;
+	if (progress == COH_HANDSHAKE_DONE)
+		return 0;
+	(void)greeting_speak(g, NULL); /* the reason, to the peer: ours is in ERR already */
+	return progress;
 }
 
-int coh_greeting_admit(struct coh_greeting *g)
+void coh_greeting_admit(struct coh_greeting *g)
 {
 	char peer[COH_HANDSHAKE_NAME_MAX + COH_ADDRESS_TEXT + 8];
 
 	snprintf(peer, sizeof peer, "%s at %s", g->hs.peer.name, cohort_conn_peer(g->conn));
 	coh_conn_set_phase(g->conn, COH_PHASE_USER);
-	return coh_conn_set_peer(g->conn, peer);
+	(void)coh_conn_set_peer(g->conn, peer); /* without memory its address alone must do */
 }

@@ -164,7 +164,7 @@ static bool listener_crowd_out(struct cohort_listener *l)
 	TAILQ_FOREACH(s, &l->strangers, link)
 		if (!coh_greeting_spoke(&s->greeting))
 			break;
-	if (s == NULL && cohort_now() - first->since > SETTLED)
+	if (s == NULL && first != NULL && cohort_now() - first->since > SETTLED)
 		s = first;
 	if (s == NULL)
 		return false;
@@ -265,17 +265,14 @@ static int listener_hear(struct cohort_listener *l, struct stranger *s, struct c
 	int rc = coh_greeting_serve(&s->greeting, &err);
 
 	if (rc == COH_HANDSHAKE_DONE) {
-		rc = coh_greeting_admit(&s->greeting);
-		if (rc == 0) {
-			(void)listener_watch(l, EPOLL_CTL_DEL, coh_conn_fd(s->conn), NULL, 0);
-			if (peer != NULL)
-				*peer = s->greeting.hs.peer;
-			*conn = s->conn;
-			s->conn = NULL;
-			stranger_free(l, s);
-			return 1;
-		}
-		coh_fail(&err, rc, "no memory for a peer");
+		coh_greeting_admit(&s->greeting);
+		(void)listener_watch(l, EPOLL_CTL_DEL, coh_conn_fd(s->conn), NULL, 0);
+		if (peer != NULL)
+			*peer = s->greeting.hs.peer;
+		*conn = s->conn;
+		s->conn = NULL;
+		stranger_free(l, s);
+		return 1;
 	}
 	if (rc < 0) {
 		listener_log(l, err.text);

@@ -1,0 +1,275 @@
+/*
+ * hall.c - a listener at work in a thread, honest callers, and strangers of any manners.
+ */
+#include "net/hall.h"
+
+#include "addr/address.h"
+#include "support/test.h"
+#include "trust/hmac_openssl.h"
+
+#include <cohort/dial.h>
+#include <cohort/log.h>
+#include <arpa/inet.h>
+#include <malloc.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define GENEROUS (20 * COHORT_SECOND)
+#define STRANGER ((size_t)8 << 10) /* what one may cost */
+#define SLACK ((size_t)96 << 10)   /* a guest's read buffer; what OpenSSL keeps for a thread */
+
+struct cohort_key *hall_key(void)
+{
+	struct cohort_key *key = NULL;
+
+	REQUIRE_EQ(cohort_key_new(&key, "a key for every hall", 20, NULL), 0);
+	return key;
+}
+
+struct cohort_key *hall_other_key(void)
+{
+	struct cohort_key *key = NULL;
+
+	REQUIRE_EQ(cohort_key_new(&key, "a key for no hall at all", 24, NULL), 0);
+	return key;
+}
+
+static void hall_log(enum cohort_log_level level, const char *line, void *arg)
+{
+	struct hall *h = arg;
+
+	(void)level;
+	CHECK_HAS(line, "listener");
+	atomic_fetch_add(&h->logged, 1);
+}
+
+/* Make OpenSSL take what it keeps for good. */
+static void hall_warm_up(void)
+{
+	unsigned char out[COH_HASH_SIZE];
+
+	REQUIRE_EQ(coh_hmac_sign((struct coh_span){"k", 1}, NULL, 0, out), 0);
+	REQUIRE_EQ(coh_hmac_expand(out, NULL, 0, out, sizeof out), 0);
+	REQUIRE_EQ(coh_random_bytes(out, sizeof out), 0);
+}
+
+static void hall_measure(struct hall *h)
+{
+	int strangers = coh_listener_strangers(h->listener);
+	size_t now = mallinfo2().uordblks;
+
+	if (strangers > atomic_load(&h->most))
+		atomic_store(&h->most, strangers);
+	if (now > h->peak)
+		h->peak = now;
+}
+
+static void *hall_thread(void *arg)
+{
+	struct hall *h = arg;
+	struct cohort_conn *c;
+	struct cohort_error err = {0};
+	int rc;
+
+	while (!atomic_load(&h->closing)) {
+		rc = cohort_listener_accept(h->listener, &c, cohort_in(10 * COHORT_MS), &err);
+		hall_measure(h);
+		if (rc == COHORT_ETIMEDOUT)
+			continue;
+		if (rc != 0) {
+			FAIL("%s", err.text);
+			break;
+		}
+		atomic_fetch_add(&h->welcomed, 1);
+		(void)cohort_conn_send_bytes(c, "welcome", 7, COHORT_NOW);
+		cohort_conn_close(c);
+	}
+	return NULL;
+}
+
+void hall_open(struct hall *h, const char *address, cohort_time patience, int max)
+{
+	struct cohort_error err = {0};
+
+	*h = (struct hall){0};
+	h->key = hall_key();
+	h->options = (struct cohort_net_options){.key = h->key, .name = "hall"};
+	h->max = max;
+	hall_warm_up();
+	h->memory = mallinfo2().uordblks;
+	if (cohort_listen(&h->listener, address != NULL ? address : "tcp://127.0.0.1:0",
+		&h->options, &err) != 0) {
+		FAIL("%s", err.text);
+		REQUIRE(false);
+	}
+	coh_listener_identity(h->listener)->uuid[0] ^= 1;
+	coh_listener_limit(h->listener, test_span(patience), max);
+	cohort_log_to(hall_log, COHORT_LOG_DEBUG, h);
+	REQUIRE_EQ(pthread_create(&h->thread, NULL, hall_thread, h), 0);
+}
+
+void hall_close(struct hall *h)
+{
+	atomic_store(&h->closing, true);
+	pthread_join(h->thread, NULL);
+	cohort_log_to(NULL, COHORT_LOG_ERROR, NULL);
+	cohort_listener_close(h->listener);
+	cohort_key_free(h->key);
+	CHECK(h->most <= h->max);
+	CHECK(h->peak <= h->memory + (size_t)(h->max + 1) * STRANGER + SLACK);
+	CHECK(mallinfo2().uordblks <= h->memory + SLACK);
+}
+
+int hall_dial(struct hall *h, const struct cohort_net_options *options,
+    struct cohort_conn **conn, struct cohort_error *err)
+{
+	return cohort_dial(conn, cohort_listener_address(h->listener), options,
+	    cohort_in(test_span(GENEROUS)), err);
+}
+
+void hall_serves(struct hall *h)
+{
+	cohort_time start = cohort_now();
+	struct cohort_conn *c = NULL;
+	struct cohort_error err = {0};
+	const void *data;
+	size_t size;
+
+	if (hall_dial(h, &h->options, &c, &err) != 0) {
+		FAIL("%s", err.text);
+		return;
+	}
+	if (CHECK_EQ(cohort_conn_recv_bytes(c, &data, &size, cohort_in(test_span(GENEROUS))), 0) &&
+	    CHECK_EQ(size, 7))
+		CHECK_MEM(data, "welcome", 7);
+	cohort_conn_close(c);
+	CHECK(cohort_now() - start < test_span(COHORT_SECOND));
+}
+
+int hall_stranger(struct hall *h)
+{
+	struct coh_address a;
+	struct sockaddr_in sin = {.sin_family = AF_INET};
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	REQUIRE(fd >= 0);
+	REQUIRE_EQ(coh_address_parse(&a, cohort_listener_address(h->listener), NULL), 0);
+	sin.sin_port = htons(a.port);
+	sin.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	REQUIRE_EQ(connect(fd, (struct sockaddr *)&sin, sizeof sin), 0);
+	return fd;
+}
+
+void hall_say(int fd, const void *data, size_t size)
+{
+	ssize_t n = send(fd, data, size, MSG_NOSIGNAL);
+
+	CHECK(n == (ssize_t)size || n < 0); /* it may be closed already: that is for hearing to tell */
+}
+
+void hall_say_frame(int fd, uint8_t type, const void *body, size_t size)
+{
+	struct coh_frame f = {.type = type, .length = (uint32_t)size};
+	unsigned char bytes[COH_FRAME_SIZE + COH_HANDSHAKE_BODY_MAX];
+
+	REQUIRE(size <= COH_HANDSHAKE_BODY_MAX);
+	coh_frame_encode(&f, bytes);
+	if (size != 0)
+		memcpy(bytes + COH_FRAME_SIZE, body, size);
+	hall_say(fd, bytes, COH_FRAME_SIZE + size);
+}
+
+/* Exactly N bytes, fewer at the end of the stream. */
+static size_t hear(int fd, unsigned char *p, size_t n)
+{
+	struct pollfd q = {.fd = fd, .events = POLLIN};
+	size_t got = 0;
+	ssize_t r;
+
+	while (got < n) {
+		if (poll(&q, 1, (int)(test_span(GENEROUS) / COHORT_MS)) <= 0) {
+			FAIL("neither a word nor an end");
+			break;
+		}
+		r = recv(fd, p + got, n - got, 0);
+		if (r <= 0)
+			break;
+		got += (size_t)r;
+	}
+	return got;
+}
+
+int hall_hear_frame(int fd, unsigned char *body, size_t max, size_t *size)
+{
+	unsigned char header[COH_FRAME_SIZE];
+	struct coh_frame f;
+
+	if (hear(fd, header, sizeof header) < sizeof header)
+		return -1;
+	REQUIRE_EQ(coh_frame_decode(&f, header, COH_PHASE_STRANGER, NULL), 0);
+	REQUIRE(f.length <= max);
+	*size = hear(fd, body, f.length);
+	REQUIRE_EQ(*size, f.length);
+	return f.type;
+}
+
+int hall_turned_away(int fd)
+{
+	unsigned char all[4096];
+	size_t n = hear(fd, all, sizeof all);
+	struct coh_frame f = {0};
+	int why = 0;
+
+	if (n != 0 && CHECK_EQ(n, COH_FRAME_SIZE + 1) &&
+	    CHECK_EQ(coh_frame_decode(&f, all, COH_PHASE_STRANGER, NULL), 0) &&
+	    CHECK_EQ(f.type, COH_FRAME_REFUSE) && CHECK_EQ(f.length, 1))
+		why = all[COH_FRAME_SIZE];
+	close(fd);
+	return why;
+}
+
+size_t hall_hello(struct hall *h, int fd, unsigned char body[COH_HANDSHAKE_BODY_MAX])
+{
+	struct coh_identity id;
+	struct coh_handshake hs = {0};
+	struct coh_handshake_config config = {.role = COH_HANDSHAKE_CLIENT,
+	    .key = h->key,
+	    .cluster = "cohort",
+	    .name = "stranger",
+	    .uuid = id.uuid};
+	struct sockaddr_storage sa;
+	socklen_t len = sizeof sa;
+	char address[COH_SOCKADDR_TEXT];
+	struct coh_frame f;
+	const void *out;
+
+	REQUIRE_EQ(coh_identity_init(&id, &h->options, NULL), 0);
+	REQUIRE_EQ(getpeername(fd, (struct sockaddr *)&sa, &len), 0);
+	REQUIRE_EQ(coh_sockaddr_text((struct sockaddr *)&sa, len, address), 0);
+	config.address = address;
+	REQUIRE_EQ(coh_handshake_init(&hs, &config, NULL), 0);
+	out = coh_handshake_output(&hs, &f);
+	REQUIRE(out != NULL);
+	memcpy(body, out, f.length);
+	coh_handshake_fini(&hs);
+	coh_identity_fini(&id);
+	return f.length;
+}
+
+int hall_rogue(char address[COH_ADDRESS_TEXT])
+{
+	struct sockaddr_in sin = {.sin_family = AF_INET};
+	socklen_t len = sizeof sin;
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	REQUIRE(fd >= 0);
+	sin.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	REQUIRE_EQ(bind(fd, (struct sockaddr *)&sin, sizeof sin), 0);
+	REQUIRE_EQ(listen(fd, 8), 0);
+	REQUIRE_EQ(getsockname(fd, (struct sockaddr *)&sin, &len), 0);
+	snprintf(address, COH_ADDRESS_TEXT, "tcp://127.0.0.1:%u", ntohs(sin.sin_port));
+	return fd;
+}

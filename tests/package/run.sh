@@ -1,9 +1,9 @@
 #!/bin/sh
 # Install into a folder, move it elsewhere, and build and run a program against it: in C and in
 # C++, shared and static, found by pkg-config and by CMake.
-# usage: run.sh BUILD SOURCE CC CXX
+# usage: run.sh BUILD SOURCE CC CXX GENERATOR
 set -eu
-build=$1 source=$2 cc=$3 cxx=$4
+build=$1 source=$2 cc=$3 cxx=$4 generator=$5
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
@@ -44,7 +44,7 @@ for kind in shared static; do
 	judge "$work/cxx_$kind" $kind
 done
 
-cmake -S "$source/tests/package" -B "$work/outside" -DCMAKE_PREFIX_PATH="$prefix" \
+cmake -S "$source/tests/package" -B "$work/outside" -G "$generator" -DCMAKE_PREFIX_PATH="$prefix" \
 	-DCMAKE_C_COMPILER="$cc" -DCMAKE_CXX_COMPILER="$cxx" >"$work/log" 2>&1 &&
 	cmake --build "$work/outside" >>"$work/log" 2>&1 || { cat "$work/log"; exit 1; }
 judge "$work/outside/outside_cohort" shared

@@ -33,6 +33,16 @@ reason() {
 	esac
 }
 
+# Where the runner may not have segments of its own, these are still there.
+tidy() {
+	for path in $(grep -o '/dev/shm/cohort-sin-[0-9]*' "$out" | sort -u); do
+		rm -f "$path"
+	done
+	for id in $(sed -n 's/.*SysV shm \([0-9]*\).*/\1/p' "$out" | sort -u); do
+		ipcrm -m "$id" 2>/dev/null
+	done
+}
+
 for name in $("$program" -l sins/); do
 	short=${name#sins/}
 	want=$(reason "$short") || say "$name: no reason is known for it"
@@ -41,6 +51,7 @@ for name in $("$program" -l sins/); do
 	[ $code -eq 1 ] || say "$name: exit code $code, want 1"
 	grep -q "$want" "$out" || { say "$name: \"$want\" is not in the output:"; cat "$out"; }
 	grep -q 'went on after' "$out" && say "$name: went on"
+	tidy
 done
 "$program" innocent/ >"$out" 2>&1 || { say "innocent tests failed:"; cat "$out"; }
 "$program" no/such/test >"$out" 2>&1 && say "an empty selection passed"

@@ -36,7 +36,7 @@ function(cohort_contract suite)
   foreach(kind IN LISTS arg_KINDS)
     add_test(NAME ${suite}/${kind} COMMAND ${suite}_contract)
     set_tests_properties(${suite}/${kind} PROPERTIES
-      LABELS "contract;unit" TIMEOUT 300 ENVIRONMENT COHORT_CONTRACT=${kind})
+      LABELS "contract;unit" TIMEOUT 300 ENVIRONMENT "COHORT_CONTRACT=${kind};COHORT_COMMAND=${PROJECT_BINARY_DIR}/net/cmd/cohort")
   endforeach()
 endfunction()
 

@@ -307,8 +307,13 @@ int coh_member_start(struct coh_member *m, struct cohort_error *err)
 	m->state = COH_MEMBER_GREETING;
 	loop = coh_engine_loop();
 	m->watch = coh_watch_new(loop, coh_conn_fd(m->conn), COH_LOOP_READ, member_cb, m);
-	if (m->watch != NULL)
+	if (m->watch != NULL) {
+		if (coh_conn_has_frame(m->conn)) { /* it came with the end of the handshake */
+			member_read(m);
+			coh_pool_flush(m->pool);
+		}
 		return 0;
+	}
 	coh_member_kill(m);
 	coh_pool_member_down(m->pool, m);
 	return coh_fail(err, -ENOMEM, "no memory to watch worker %s", m->where);

@@ -238,7 +238,7 @@ static void pool_consider_broken(struct cohort_pool *p, const struct coh_member 
 	int code = m->ops->restarts ? COHORT_EBROKEN : COHORT_ELOST;
 	char text[COHORT_ERROR_TEXT];
 
-	if (p->ended || p->joining || members_coming(p))
+	if (p->ended || members_coming(p) || (p->joining && p->failures < START_FAILURES))
 		return;
 	snprintf(text, sizeof text, "no worker is left: %.200s%s%.200s", end->text,
 	    p->refusal.code != 0 ? "; " : "", p->refusal.code != 0 ? p->refusal.text : "");

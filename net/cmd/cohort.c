@@ -11,6 +11,7 @@
 
 static const struct coh_cmd *const commands[] = {
     &coh_cmd_keygen,
+    &coh_cmd_node,
     &coh_cmd_ping,
     &coh_cmd_version,
 };

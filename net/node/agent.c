@@ -1,0 +1,295 @@
+/*
+ * agent.c - the daemon on a node: coordinators in, until told to end.
+ *
+ * Listening, it serves every coordinator that shows the key; joining, it calls one home, and again
+ * with growing pauses when that one goes.  The main thread waits in the engine like any caller;
+ * SIGTERM and SIGINT come in as a descriptor.
+ *
+ * Its end is orderly: no new coordinators, workers killed, connections closed.  If it is killed
+ * instead, the zygote ends with it and the workers with the zygote.
+ */
+#include "node/agent.h"
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "conn/listener_priv.h"
+#include "node/serve.h"
+#include "os/fd.h"
+#include "os/signal.h"
+#include "trust/hmac_openssl.h"
+#include "work/engine.h"
+#include "work/init.h"
+
+#include <cohort/dial.h>
+#include <cohort/listener.h>
+#include <cohort/process.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+#include <utlist.h>
+
+#define REDIAL_FIRST (100 * COHORT_MS)
+#define REDIAL_LAST (5 * COHORT_SECOND)
+#define DIAL_PATIENCE (2 * COHORT_SECOND)
+
+struct served {
+	struct served *prev, *next;
+	struct coh_serve *serve;
+	struct agent *agent;
+};
+
+struct agent {
+	const struct coh_agent_options *options;
+	struct coh_serve_offer offer;
+	char name[65];
+	struct cohort_listener *listener;
+	struct coh_watch *listening, *signals;
+	struct served *served;
+	int signal_fd;
+	bool stop;
+};
+
+/* ---- coordinators ---- */
+
+static void served_end_cb(struct coh_serve *s, void *arg)
+{
+	struct served *d = arg;
+
+	DL_DELETE(d->agent->served, d);
+	coh_serve_free(s);
+	coh_free(d);
+}
+
+/* Serve CONN, which is taken in any case.  [lock held] */
+static int agent_serve(struct agent *a, struct cohort_conn *conn)
+{
+	struct served *d = coh_calloc(sizeof *d);
+	int rc = -ENOMEM;
+
+	if (d != NULL) {
+		d->agent = a;
+		rc = coh_serve_new(&d->serve, conn, &a->offer, served_end_cb, d);
+	}
+	if (rc == 0) {
+		DL_APPEND(a->served, d);
+		return 0;
+	}
+	coh_log(COHORT_LOG_ERROR, "%s cannot be served: %s", cohort_conn_peer(conn),
+	    cohort_strerror(rc));
+	cohort_conn_close(conn);
+	coh_free(d);
+	return rc;
+}
+
+static void listening_cb(unsigned events, void *arg)
+{
+	struct agent *a = arg;
+	struct cohort_error err;
+	struct cohort_conn *conn;
+
+	(void)events;
+	coh_engine_lock();
+	while (coh_listener_step(a->listener, &conn, NULL, &err) == 1) {
+		coh_log(COHORT_LOG_INFO, "coordinator %s is here", cohort_conn_peer(conn));
+		agent_serve(a, conn);
+	}
+	coh_engine_unlock();
+}
+
+static void signal_cb(unsigned events, void *arg)
+{
+	struct agent *a = arg;
+
+	(void)events;
+	coh_engine_lock();
+	coh_signal_take(a->signal_fd);
+	a->stop = true;
+	coh_engine_unlock();
+}
+
+/* ---- beginning ---- */
+
+static int port_file_write(const char *path, const char *address, struct cohort_error *err)
+{
+	char temporary[4200];
+	FILE *f;
+	int bad;
+
+	/* whole or not at all: whoever waits for the file reads it at once */
+	snprintf(temporary, sizeof temporary, "%.4096s.new", path);
+	f = fopen(temporary, "we");
+	if (f == NULL)
+		return coh_fail_errno(err, errno, "write port file %.200s", path);
+	bad = fprintf(f, "%s\n", address) < 0;
+	bad |= fclose(f) != 0;
+	if (bad || rename(temporary, path) != 0)
+		return coh_fail_errno(err, errno, "write port file %.200s", path);
+	return 0;
+}
+
+static struct cohort_net_options conn_options(const struct agent *a)
+{
+	return (struct cohort_net_options){.key_file = a->options->key_file,
+	    .name = a->name,
+	    .insecure_plaintext = a->options->insecure_plaintext};
+}
+
+static int agent_listen(struct agent *a, struct cohort_error *err)
+{
+	struct cohort_net_options options = conn_options(a);
+	int rc;
+
+	rc = cohort_listen(&a->listener, a->options->listen, &options, err);
+	if (rc != 0)
+		return rc;
+	coh_engine_lock();
+	a->listening = coh_watch_new(coh_engine_loop(), cohort_listener_fd(a->listener),
+	    COH_LOOP_READ, listening_cb, a);
+	coh_engine_unlock();
+	if (a->listening == NULL)
+		return coh_fail(err, -ENOMEM, "no memory to listen");
+	coh_log(COHORT_LOG_INFO, "node %s listens on %s with %u slots", a->name,
+	    cohort_listener_address(a->listener), a->offer.slots);
+	if (a->options->port_file == NULL)
+		return 0;
+	return port_file_write(
+	    a->options->port_file, cohort_listener_address(a->listener), err);
+}
+
+/* A name of the grammar [A-Za-z0-9_.-]{1,64} out of the option or the host's name. */
+static void agent_name(struct agent *a)
+{
+	size_t n;
+
+	if (a->options->name != NULL)
+		snprintf(a->name, sizeof a->name, "%s", a->options->name);
+	else if (gethostname(a->name, sizeof a->name - 1) != 0)
+		a->name[0] = '\0';
+	n = strspn(a->name,
+	    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-");
+	a->name[n] = '\0';
+	if (n == 0)
+		snprintf(a->name, sizeof a->name, "node");
+}
+
+static int agent_open(struct agent *a, struct cohort_error *err)
+{
+	int rc = coh_init_children(COHORT_START_ZYGOTE, err); /* before the engine's thread */
+
+	if (rc == 0)
+		rc = coh_engine_open(err);
+	if (rc != 0)
+		return rc;
+	a->signal_fd = coh_signal_open();
+	if (a->signal_fd < 0)
+		return coh_fail_errno(err, -a->signal_fd, "watch for signals");
+	coh_engine_lock();
+	a->signals = coh_watch_new(
+	    coh_engine_loop(), a->signal_fd, COH_LOOP_READ, signal_cb, a);
+	coh_engine_unlock();
+	if (a->signals == NULL)
+		return coh_fail(err, -ENOMEM, "no memory for an agent");
+	return 0;
+}
+
+static void agent_close(struct agent *a)
+{
+	struct served *d, *tmp;
+
+	coh_engine_lock();
+	coh_engine_loop();
+	DL_FOREACH_SAFE(a->served, d, tmp)
+		served_end_cb(d->serve, d);
+	coh_watch_free(a->listening);
+	coh_watch_free(a->signals);
+	coh_engine_unlock();
+	cohort_listener_close(a->listener);
+	if (a->options->port_file != NULL && a->listener != NULL)
+		unlink(a->options->port_file);
+	coh_signal_close(a->signal_fd);
+	coh_engine_close();
+}
+
+/* ---- life ---- */
+
+static bool stop_test(void *arg)
+{
+	return ((struct agent *)arg)->stop;
+}
+
+static bool alone_test(void *arg)
+{
+	const struct agent *a = arg;
+
+	return a->stop || a->served == NULL;
+}
+
+static int wait_for(struct agent *a, coh_engine_test_fn test, cohort_time deadline)
+{
+	int rc;
+
+	coh_engine_lock();
+	rc = coh_engine_wait(test, a, deadline);
+	coh_engine_unlock();
+	return rc;
+}
+
+/* A pause between half of PAUSE and all of it, so that a thousand nodes do not call at once. */
+static cohort_time jittered(cohort_time pause)
+{
+	unsigned char byte = 0;
+
+	coh_random_bytes(&byte, sizeof byte);
+	return pause / 2 + pause * byte / 512;
+}
+
+/* Call home and serve, over and over. */
+static int agent_join(struct agent *a, struct cohort_error *err)
+{
+	struct cohort_net_options options = conn_options(a);
+	cohort_time pause = REDIAL_FIRST;
+	struct cohort_conn *conn;
+	int rc;
+
+	while (!a->stop) {
+		rc = cohort_dial(&conn, a->options->join, &options, cohort_in(DIAL_PATIENCE), err);
+		if (rc == 0) {
+			coh_engine_lock();
+			agent_serve(a, conn);
+			coh_engine_unlock();
+			wait_for(a, alone_test, COHORT_FOREVER);
+			pause = REDIAL_FIRST;
+		} else if (rc == COHORT_EADDRESS || rc == COHORT_EKEY ||
+		    rc == COHORT_EPLAINTEXT || rc == COHORT_ENOTSUP)
+			return rc; /* no later try can go better */
+		else
+			coh_log(COHORT_LOG_WARN, "call home: %s", err != NULL ? err->text : "");
+		wait_for(a, stop_test, cohort_in(jittered(pause)));
+		pause = pause * 2 < REDIAL_LAST ? pause * 2 : REDIAL_LAST;
+	}
+	return 0;
+}
+
+int coh_agent_run(const struct coh_agent_options *o, struct cohort_error *err)
+{
+	struct agent a = {.options = o, .signal_fd = -1};
+	int rc;
+
+	agent_name(&a);
+	a.offer = (struct coh_serve_offer){.name = a.name,
+	    .slots = o->slots != 0 ? o->slots : (unsigned)cohort_cpu_count(),
+	    .programs = o->programs,
+	    .program_count = o->program_count};
+	rc = agent_open(&a, err);
+	if (rc == 0 && o->listen != NULL)
+		rc = agent_listen(&a, err);
+	if (rc == 0)
+		rc = o->join != NULL ? agent_join(&a, err)
+				     : wait_for(&a, stop_test, COHORT_FOREVER);
+	agent_close(&a);
+	return rc;
+}

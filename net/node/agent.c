@@ -113,22 +113,31 @@ static void signal_cb(unsigned events, void *arg)
 
 /* ---- beginning ---- */
 
+/* TEXT and a newline as the whole file PATH, or no file. */
+static int line_write(const char *path, const char *text)
+{
+	struct iovec iov[] = {{(void *)(uintptr_t)text, strlen(text)}, {(void *)(uintptr_t) "\n", 1}};
+	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+	int rc;
+
+	if (fd < 0)
+		return -errno;
+	rc = coh_fd_write_all(fd, iov, 2);
+	coh_fd_close(&fd);
+	return rc;
+}
+
 static int port_file_write(const char *path, const char *address, struct cohort_error *err)
 {
 	char temporary[4200];
-	FILE *f;
-	int bad;
+	int rc;
 
-	/* whole or not at all: whoever waits for the file reads it at once */
+	/* renamed into place: whoever waits for the file finds it whole */
 	snprintf(temporary, sizeof temporary, "%.4096s.new", path);
-	f = fopen(temporary, "we");
-	if (f == NULL)
-		return coh_fail_errno(err, errno, "write port file %.200s", path);
-	bad = fprintf(f, "%s\n", address) < 0;
-	bad |= fclose(f) != 0;
-	if (bad || rename(temporary, path) != 0)
-		return coh_fail_errno(err, errno, "write port file %.200s", path);
-	return 0;
+	rc = line_write(temporary, address);
+	if (rc == 0 && rename(temporary, path) != 0)
+		rc = -errno;
+	return rc == 0 ? 0 : coh_fail_errno(err, -rc, "write port file %.200s", path);
 }
 
 static struct cohort_net_options conn_options(const struct agent *a)

@@ -293,7 +293,7 @@ static void serve_cb(unsigned events, void *arg)
 	if (rc == 0) {
 		if (s->pool != NULL)
 			coh_pool_act(s->pool);
-		s->dirty |= s->writing;
+		s->dirty |= s->writing || coh_conn_pending(s->conn) != 0; /* an answered PING */
 		serve_flush(s);
 	} else {
 		coh_log(COHORT_LOG_INFO, "%s: ended: %s", cohort_conn_peer(s->conn),

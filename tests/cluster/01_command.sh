@@ -31,7 +31,7 @@ want 2 "$cohort" version now
 # Help is no error, and goes to standard output.
 want 0 "$cohort" --help
 says out keygen
-for command in keygen ping version; do
+for command in keygen node ping version; do
 	want 0 "$cohort" $command --help
 	says out "usage: cohort $command"
 	[ ! -s "$work/err" ] || fail "$command --help talks on standard error"

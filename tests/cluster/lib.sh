@@ -5,6 +5,8 @@ export LC_ALL=C
 scenario=$(basename "$0" .sh)
 work=$(mktemp -d)
 nodes=()
+mkfifo "$work/never"
+exec 9<>"$work/never"
 cleanup() {
 	for node in "${nodes[@]}"; do kill "$node" 2>/dev/null; done
 	for node in "${nodes[@]}"; do wait "$node"; done
@@ -33,15 +35,13 @@ says() {
 	grep -qF -- "$2" "$work/$1" || { cat "$work/$1" >&2; fail "its $1 does not say: $2"; }
 }
 
-# appears FILE PATTERN: wait until a line of FILE, which need not be there yet, matches; at most 20 s.
+# appears FILE PATTERN: look until FILE, which need not be there yet, has it; at most 20 s.
 appears() {
-	local tail
-	coproc { exec timeout 20 tail -n +1 -s 0.05 -F "$1" 2>/dev/null; }
-	tail=$!
-	grep -qm1 -e "$2" <&"${COPROC[0]}" || fail "no '$2' in $1 within 20 s"
-	kill $tail
-	wait $tail 2>/dev/null
-	return 0
+	local until=$((SECONDS + 20))
+	until grep -qs -e "$2" "$1"; do
+		[ $SECONDS -lt $until ] || fail "no '$2' in ${1##*/} within 20 s"
+		read -r -t 0.05 <&9 # nobody writes there
+	done
 }
 
 # node NAME OPTION...: start a node; its pid is then $pid, its address $address.
@@ -49,7 +49,7 @@ node() {
 	local name=$1
 	shift
 	"$cohort" node --listen tcp://127.0.0.1:0 --port-file "$work/$name" --name "$name" -v "$@" \
-		2>"$work/$name.log" </dev/null &
+		2>"$work/$name.log" </dev/null 9<&- &
 	pid=$!
 	nodes+=($pid)
 	appears "$work/$name" .

@@ -139,6 +139,8 @@ static void iov_advance(struct iovec *iov, int n, size_t bytes)
 	for (int i = 0; i < n && bytes != 0; i++) {
 		size_t part = bytes < iov[i].iov_len ? bytes : iov[i].iov_len;
 
+		if (part == 0)
+			continue; /* nothing held: its base is no pointer to add to */
 		iov[i].iov_base = (char *)iov[i].iov_base + part;
 		iov[i].iov_len -= part;
 		bytes -= part;

@@ -140,7 +140,7 @@ static void iov_advance(struct iovec *iov, int n, size_t bytes)
 		size_t part = bytes < iov[i].iov_len ? bytes : iov[i].iov_len;
 
 		if (part == 0)
-			continue; /* nothing held: its base is no pointer to add to */
+			continue; /* it may have no base at all */
 		iov[i].iov_base = (char *)iov[i].iov_base + part;
 		iov[i].iov_len -= part;
 		bytes -= part;

@@ -129,6 +129,17 @@ int coh_call_run(struct cohort_call *c, const struct coh_task *t, const void *ar
 	return rc != 0 ? rc : value;
 }
 
+int coh_call_work(struct cohort_call *c, const struct coh_task *t, const void *args, size_t size)
+{
+	int rc = coh_call_run(c, t, args, size);
+
+	if (rc <= 0)
+		return rc;
+	return coh_fail(&c->error, COHORT_ETASK,
+	    "task '%s' returned %d: in a pool a task returns 0 or a negative code", t->task->name,
+	    rc);
+}
+
 const void *coh_call_image(const struct cohort_call *c, size_t *size)
 {
 	*size = c->image_size;

@@ -26,6 +26,12 @@ void coh_call_free(struct cohort_call *c);
  */
 int coh_call_run(struct cohort_call *c, const struct coh_task *t, const void *args, size_t size);
 
+/*
+ * The same for a pool, in which a task returns 0 or a negative code: a value above 0 is
+ * COHORT_ETASK, and 0 means that there is a result.
+ */
+int coh_call_work(struct cohort_call *c, const struct coh_task *t, const void *args, size_t size);
+
 /* After a run that returned 0: the image of the result.  The bytes are C's until its next run. */
 const void *coh_call_image(const struct cohort_call *c, size_t *size);
 

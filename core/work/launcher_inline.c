@@ -34,9 +34,9 @@ static const struct coh_launcher_ops inline_ops = {.end = inline_end, .fini = in
 static int inline_run(struct cohort_call *call, const struct coh_pool_kind *kind,
     const void *args, size_t size, struct cohort_error *err)
 {
-	int rc = coh_call_run(call, kind->task, args, size);
+	int rc = coh_call_work(call, kind->task, args, size);
 
-	return rc >= 0 ? 0 : coh_fail(err, rc, "%s", coh_call_error(call)->text);
+	return rc == 0 ? 0 : coh_fail(err, rc, "%s", coh_call_error(call)->text);
 }
 
 static int inline_open(struct cohort_pool *p, const char *address,

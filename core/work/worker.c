@@ -80,8 +80,8 @@ static int run(struct worker *w, uint32_t number, const void *args, size_t size,
 		return coh_fail(err, COHORT_ENOTASK,
 		    "this program registers %d tasks, there is no number %u", coh_task_count(),
 		    number);
-	rc = coh_call_run(w->call, task, args, size);
-	return rc >= 0 ? 0 : coh_fail(err, rc, "%s", coh_call_error(w->call)->text);
+	rc = coh_call_work(w->call, task, args, size);
+	return rc == 0 ? 0 : coh_fail(err, rc, "%s", coh_call_error(w->call)->text);
 }
 
 static int setup_frame(struct worker *w, const struct coh_frame *f, const void *body)

@@ -99,6 +99,10 @@ TEST(pool, a_failing_task_brings_its_sentence)
 	CHECK_EQ(cohort_pool_apply(p, PATIENCE, &err, "refuse", &x), COHORT_ETASK);
 	CHECK_HAS(err.text, "no, said the task");
 	CHECK_EQ(cohort_pool_apply(p, PATIENCE, &err, "silent", &x), COHORT_ETASK);
+	CHECK_EQ(cohort_pool_apply(p, PATIENCE, &err, "positive"), COHORT_ETASK);
+	CHECK_HAS(err.text, "returned 3");
+	CHECK_EQ(cohort_pool_apply(p, PATIENCE, &err, "missing"), COHORT_ETASK);
+	CHECK_HAS(err.text, "No such file");
 	CHECK_EQ(cohort_pool_apply(p, PATIENCE, NULL, "square", &x, &y), 0);
 	CHECK_EQ(y, 9);
 	pool_end(p);

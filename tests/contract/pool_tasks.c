@@ -182,6 +182,13 @@ static int missing(struct cohort_call *call)
 }
 COHORT_TASK(missing, "", "");
 
+static int positive(struct cohort_call *call)
+{
+	(void)call;
+	return 3;
+}
+COHORT_TASK(positive, "", "");
+
 static int silent(struct cohort_call *call)
 {
 	(void)call;

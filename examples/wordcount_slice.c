@@ -70,11 +70,8 @@ static ssize_t source_read(struct source *s, unsigned char *buf, size_t size)
 		return n;
 	}
 	n = gzread(s->gz, buf, (unsigned)size);
-	if (n <= 0) {
-		const char *text = gzerror(s->gz, &code), *end = strstr(text, ">: ");
-
-		s->problem = end != NULL ? end + 3 : text; /* without its "<fd:3>: " */
-	}
+	if (n <= 0)
+		s->problem = gzerror(s->gz, &code);
 	if (code == Z_ERRNO)
 		s->problem = strerror(errno);
 	return code == Z_OK || code == Z_STREAM_END ? n : -1;

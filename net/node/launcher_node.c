@@ -166,11 +166,14 @@ static int nodes_wait(struct cohort_pool *p, cohort_time deadline, struct cohort
 static int node_open(struct cohort_pool *p, const char *address,
     const struct cohort_pool_options *o, struct cohort_error *err)
 {
+	const struct coh_program *self;
 	struct coh_address *list;
 	size_t count;
 	int rc;
 
 	rc = coh_address_parse_list(&list, &count, address, err);
+	if (rc == 0)
+		rc = coh_program_self(&self, err); /* here, not under the lock */
 	for (size_t i = 0; i < count && rc == 0; i++) {
 		rc = coh_address_check(&list[i], COH_ADDRESS_DIAL, err);
 		if (rc == 0)
@@ -241,12 +244,15 @@ static int home_open(struct cohort_pool *p, const char *address,
 	struct cohort_net_options options = {
 	    .key_file = o->key_file, .insecure_plaintext = o->insecure_plaintext};
 	struct home *h = coh_calloc(sizeof *h);
+	const struct coh_program *self;
 	int rc;
 
 	if (h == NULL)
 		return coh_fail(err, -ENOMEM, "no memory for a pool that listens");
 	h->pool = p;
-	rc = cohort_listen(&h->listener, address + strlen("listen:"), &options, err);
+	rc = coh_program_self(&self, err); /* here, not under the lock */
+	if (rc == 0)
+		rc = cohort_listen(&h->listener, address + strlen("listen:"), &options, err);
 	if (rc != 0) {
 		coh_free(h);
 		return rc;

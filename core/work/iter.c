@@ -240,6 +240,24 @@ int cohort_iter_next(struct cohort_iter *it, struct cohort_future **out, cohort_
 	return rc;
 }
 
+int cohort_iter_error(struct cohort_iter *it, struct cohort_error *err)
+{
+	int rc = 0;
+
+	coh_engine_lock();
+	if (iter_over(iter_cast(it)))
+		rc = iter_end(it);
+	if (rc != 0 && rc == it->pool->broken.code)
+		coh_fail(err, rc, "%s", it->pool->broken.text);
+	else if (rc == COHORT_ECLOSED)
+		coh_fail(err, rc, "the pool was closed before the input was at its end");
+	else if (rc != 0)
+		coh_fail(err, rc, "the input of task %s failed: %s", it->kind->name,
+		    cohort_strerror(rc));
+	coh_engine_unlock();
+	return rc;
+}
+
 /* Cancel or disown what is under way: the plan keeps what workers have. */
 static void iter_abandon(struct cohort_iter *it)
 {

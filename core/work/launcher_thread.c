@@ -107,11 +107,14 @@ static const struct coh_launcher_ops thread_ops = {
     .ahead_ns = AHEAD_NS,
 };
 
-static int thread_add(struct cohort_pool *p, struct cohort_error *err)
+static int thread_add(struct cohort_pool *p, int number, struct cohort_error *err)
 {
 	struct thread *t = coh_calloc(sizeof *t);
-	struct coh_member *m = t != NULL ? coh_member_new(p, &thread_ops, t, "thread") : NULL;
+	struct coh_member *m;
+	char where[32];
 
+	snprintf(where, sizeof where, "thread-%d", number); /* they share a pid */
+	m = t != NULL ? coh_member_new(p, &thread_ops, t, where) : NULL;
 	if (m != NULL)
 		return coh_member_start(m, err);
 	coh_free(t);
@@ -129,7 +132,7 @@ static int thread_open(struct cohort_pool *p, const char *address,
 		return n;
 	coh_engine_lock();
 	for (int i = 0; i < n && rc == 0; i++)
-		rc = thread_add(p, err);
+		rc = thread_add(p, i + 1, err);
 	coh_engine_unlock();
 	return rc;
 }

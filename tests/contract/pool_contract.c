@@ -260,6 +260,7 @@ TEST(pool, an_error_of_the_input_comes_after_what_came_before_it)
 {
 	struct cohort_pool *p = pool_begin(NULL);
 	struct cohort_future *f;
+	struct cohort_error err;
 	struct cohort_iter *it;
 	int32_t left = 3;
 
@@ -272,6 +273,8 @@ TEST(pool, an_error_of_the_input_comes_after_what_came_before_it)
 	}
 	CHECK_EQ(cohort_iter_next(it, &f, PATIENCE), -EIO);
 	CHECK_EQ(cohort_iter_next(it, &f, PATIENCE), -EIO);
+	CHECK_EQ(cohort_iter_error(it, &err), -EIO);
+	CHECK_HAS(err.text, "square");
 	cohort_iter_free(it);
 	pool_end(p);
 }

@@ -1,4 +1,7 @@
-/* cohort.h - all of core: what one machine can do. */
+/*
+ * cohort.h - everything in one include: what one machine can do and, where the library was built
+ * with it, what needs an address.
+ */
 #ifndef COHORT_COHORT_H
 #define COHORT_COHORT_H
 
@@ -11,5 +14,13 @@
 #include <cohort/process.h>
 #include <cohort/task.h>
 #include <cohort/time.h>
+
+#if defined(__has_include)
+#if __has_include(<cohort/listener.h>)
+#include <cohort/auth.h>
+#include <cohort/dial.h>
+#include <cohort/listener.h>
+#endif
+#endif
 
 #endif

@@ -128,6 +128,13 @@ COHORT_API int cohort_pool_imap(struct cohort_pool *p, struct cohort_iter **out,
 COHORT_API int cohort_iter_next(
     struct cohort_iter *it, struct cohort_future **out, cohort_time deadline);
 
+/*
+ * Why IT gives no more results, with its sentence in ERR (may be NULL): 0 at the end of the input or
+ * while there is more to come; the code that INPUT returned; COHORT_ECLOSED; COHORT_EBROKEN and
+ * what else a broken pool says, naming the worker or node.
+ */
+COHORT_API int cohort_iter_error(struct cohort_iter *it, struct cohort_error *err);
+
 /* Free IT: tasks not begun are cancelled, results not taken are dropped.  NULL is fine. */
 COHORT_API void cohort_iter_free(struct cohort_iter *it);
 

@@ -78,12 +78,12 @@ static void cannot_look(const char *problem, void *totals)
 }
 
 /* Run the tasks, and add up their results in whatever order they come. */
-static int count_all(struct cohort_pool *pool, const char *const *roots, struct totals *t)
+static int count_all(struct cohort_pool *pool, const char *const *roots, struct totals *t,
+    struct cohort_error *e)
 {
 	struct walk *walk = walk_open(roots, cannot_look, t);
 	struct cohort_iter *it = NULL;
 	struct cohort_future *f;
-	struct cohort_error e;
 	int r;
 
 	if (walk == NULL)
@@ -91,13 +91,15 @@ static int count_all(struct cohort_pool *pool, const char *const *roots, struct 
 	totals_begin(t);
 	if (t->terminal)
 		t->expected = walk_count(roots);
-	r = cohort_pool_imap(pool, &it, "count", next_slice, walk, COHORT_UNORDERED, 0, &e);
+	r = cohort_pool_imap(pool, &it, "count", next_slice, walk, COHORT_UNORDERED, 0, e);
 	while (r >= 0 && (r = cohort_iter_next(it, &f, COHORT_FOREVER)) > 0) {
 		add_result(t, f);
 		cohort_future_free(f);
 		totals_progress(t);
 	}
 	t->files = walk_files(walk);
+	if (it != NULL && r < 0)
+		cohort_iter_error(it, e);
 	cohort_iter_free(it);
 	walk_close(walk);
 	return r;
@@ -143,8 +145,8 @@ int main(int argc, char **argv)
 	roots = read_options(argc, argv, &address, &tsv);
 	if (cohort_pool_open(&pool, address, NULL, &e) < 0)
 		errx(1, "%s", e.text);
-	if ((r = count_all(pool, roots, &totals)) < 0)
-		errx(1, "%s", cohort_strerror(r));
+	if (count_all(pool, roots, &totals, &e) < 0)
+		errx(1, "%s", e.text);
 	cohort_pool_free(pool);
 	if (!(tsv ? totals_print_tsv(&totals) : totals_print(&totals)))
 		err(1, "standard output");

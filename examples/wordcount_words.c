@@ -4,7 +4,7 @@
  * The letters of a word are folded straight to the end of that piece; when the word is known
  * already it is forgotten there, else it stays.  So nothing is copied and nothing is allocated
  * for a word, and counting runs at hundreds of megabytes a second (a uthash item for each word
- * was five times slower: an allocation each, and pointers to follow).
+ * would be an allocation each, and pointers to follow).
  */
 #include "wordcount_words.h"
 

@@ -10,7 +10,7 @@ strcpy|strcat|sprintf|vsprintf|gets|alloca|strtok|mktemp|tmpnam : core net examp
 atoi|atol|atoll : core net : : it cannot tell a bad number from 0
 sleep|usleep|nanosleep|clock_nanosleep|thrd_sleep : core net tests : tests/bench/* : wait for a fact with a deadline
 memcmp|bcmp|timingsafe_bcmp : net/trust : : on a secret it tells by its time how much was right (if it is none, say NOT SECRET in the line above)
-printf|fprintf|puts|vprintf|perror : core net : core/base/object.h core/work/process_self.c net/cmd/* : a library does not print
+printf|puts|vprintf|perror|(fprintf|vfprintf)(?=\s*\(\s*std(err|out)) : core net : core/base/object.h core/work/process_self.c net/cmd/* : a library does not print
 system|popen|setenv|putenv|unsetenv : core net : net/cmd/* : it changes or trusts what belongs to the whole process
 '
 
@@ -33,7 +33,7 @@ echo "$table" | while IFS=: read -r what where except why; do
 	# shellcheck disable=SC2086 # lists of words
 	for file in $(set +f; sources '*.[ch]' $where); do
 		! right "$file" "$except" || continue
-		grep -qE "$what" "$file" || continue
+		grep -qP "$what" "$file" || continue
 		strip "$file" | grep -nP "(?<![\\w.>])($what)\\s*\\(" | while IFS=: read -r line rest; do
 			case $what in memcmp*) ! excused "$file" "$line" || continue ;; esac
 			call=$(echo "$rest" | grep -oP "(?<![\\w.>])($what)(?=\\s*\\()" | head -1)

@@ -184,7 +184,7 @@ expect 'time_tell begins neither' names
 
 # calls
 for call in 'malloc(1)' 'free(p)' 'strdup(p)' 'clock_gettime(1, p)' 'strcpy(a, b)' 'sprintf(a, b)' \
-	'atoi(a)' 'printf(a)' 'setenv(a, b, 1)' 'usleep(1)'; do
+	'atoi(a)' 'printf(a)' 'fprintf(stderr, a)' 'setenv(a, b, 1)' 'usleep(1)'; do
 	printf 'static void f(void)\n{\n\t%s;\n}\n' "$call" | code core/base/time.c
 	expect "${call%%(*}:" calls
 done

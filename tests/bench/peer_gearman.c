@@ -31,6 +31,7 @@
 #define START_SECONDS 5
 
 struct farm {
+	char folder[32]; /* the server's, for its pid file, which it unlinks: never name a device there */
 	in_port_t port;
 	pid_t server, workers[WORKERS];
 };
@@ -84,16 +85,17 @@ static in_port_t free_port(void)
 	return ntohs(a.sin_port);
 }
 
-static void server_exec(in_port_t port)
+static void server_exec(const struct farm *f)
 {
-	char number[16];
+	char number[16], pid_file[64];
 	int null = open("/dev/null", O_RDWR);
 
-	snprintf(number, sizeof(number), "%u", (unsigned)port);
+	snprintf(number, sizeof(number), "%u", (unsigned)f->port);
+	snprintf(pid_file, sizeof(pid_file), "--pid-file=%s/pid", f->folder);
 	dup2(null, STDOUT_FILENO);
 	dup2(null, STDERR_FILENO);
 	execl("/usr/sbin/gearmand", "gearmand", "--listen=127.0.0.1", "--port", number,
-	    "--threads=1", "--log-file=none", "--pid-file=/dev/null", (char *)NULL);
+	    "--threads=1", "--log-file=none", pid_file, (char *)NULL);
 	_exit(127);
 }
 
@@ -123,10 +125,12 @@ static int farm_open(struct farm *f)
 {
 	int i, rc;
 
-	*f = (struct farm){.port = free_port()};
+	*f = (struct farm){.folder = "/tmp/cohort-bench-XXXXXX", .port = free_port()};
+	if (mkdtemp(f->folder) == NULL)
+		return bench_say(BENCH_FAILED, "gearmand: no folder for its pid file");
 	f->server = fork_bound();
 	if (f->server == 0)
-		server_exec(f->port);
+		server_exec(f);
 	rc = server_wait(f);
 	for (i = 0; i < WORKERS && rc == BENCH_OK; i++) {
 		f->workers[i] = fork_bound();
@@ -146,11 +150,15 @@ static void end(pid_t pid)
 
 static void farm_close(struct farm *f)
 {
+	char pid_file[64];
 	int i;
 
 	for (i = 0; i < WORKERS; i++)
 		end(f->workers[i]);
 	end(f->server);
+	snprintf(pid_file, sizeof(pid_file), "%s/pid", f->folder);
+	unlink(pid_file);
+	rmdir(f->folder);
 }
 
 static gearman_return_t completed(gearman_task_st *task)

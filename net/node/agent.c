@@ -29,6 +29,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <utlist.h>
 
@@ -50,7 +51,7 @@ struct agent {
 	struct coh_watch *listening, *signals;
 	struct served *served;
 	int signal_fd;
-	bool stop;
+	bool stop, port_written;
 };
 
 /* ---- coordinators ---- */
@@ -130,8 +131,12 @@ static int line_write(const char *path, const char *text)
 static int port_file_write(const char *path, const char *address, struct cohort_error *err)
 {
 	char temporary[4200];
+	struct stat st;
 	int rc;
 
+	if (lstat(path, &st) == 0 && !S_ISREG(st.st_mode)) /* a pipe, /dev/stdout: not ours to replace */
+		return coh_fail(err, -EEXIST,
+		    "write port file %.200s: it is there and is no plain file", path);
 	/* renamed into place: whoever waits for the file finds it whole */
 	snprintf(temporary, sizeof temporary, "%.4096s.new", path);
 	rc = line_write(temporary, address);
@@ -165,8 +170,9 @@ static int agent_listen(struct agent *a, struct cohort_error *err)
 	    cohort_listener_address(a->listener), a->offer.slots);
 	if (a->options->port_file == NULL)
 		return 0;
-	return port_file_write(
-	    a->options->port_file, cohort_listener_address(a->listener), err);
+	rc = port_file_write(a->options->port_file, cohort_listener_address(a->listener), err);
+	a->port_written = rc == 0;
+	return rc;
 }
 
 /* A name of the grammar [A-Za-z0-9_.-]{1,64} out of the option or the host's name. */
@@ -217,7 +223,7 @@ static void agent_close(struct agent *a)
 	coh_watch_free(a->signals);
 	coh_engine_unlock();
 	cohort_listener_close(a->listener);
-	if (a->options->port_file != NULL && a->listener != NULL)
+	if (a->port_written)
 		unlink(a->options->port_file);
 	coh_signal_close(a->signal_fd);
 	coh_engine_close();

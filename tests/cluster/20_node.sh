@@ -25,6 +25,8 @@ want 1 "$cohort" node --listen tcp://127.0.0.1 --key "$work/key"
 says err "no port"
 want 1 "$cohort" node --listen tcp://127.0.0.1:0 --key "$work/no-key"
 says err "$work/no-key"
+want 1 "$cohort" node --listen tcp://127.0.0.1:0 --key "$work/key" --port-file "$work"
+says err "no plain file"
 
 # One that serves: found by ping with the key, by nobody without.
 export COHORT_KEY_FILE=$work/key

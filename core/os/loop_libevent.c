@@ -55,11 +55,29 @@ static void deadline_cb(evutil_socket_t fd, short what, void *arg)
 	(void)arg; /* being called is enough: the round ends */
 }
 
+/*
+ * libevent ends the process when it finds no descriptors for its own pipe; so look first whether
+ * there are enough (an epoll set, the pipe, one spare).
+ */
+static bool descriptors_left(void)
+{
+	int fds[4], n = 0;
+
+	while (n < 4 && (fds[n] = coh_fd_event()) >= 0)
+		n++;
+	for (int i = 0; i < n; i++)
+		close(fds[i]);
+	return n == 4;
+}
+
 static struct event_base *base_new(void)
 {
-	struct event_config *config = event_config_new();
+	struct event_config *config;
 	struct event_base *base = NULL;
 
+	if (!descriptors_left())
+		return NULL;
+	config = event_config_new();
 	if (config == NULL)
 		return NULL;
 	if (event_config_set_flag(config,

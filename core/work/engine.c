@@ -247,7 +247,8 @@ static int engine_start(struct cohort_error *err)
 
 	engine.loop = coh_loop_new();
 	if (engine.loop == NULL)
-		return coh_fail(err, -ENOMEM, "start the engine: no memory or no descriptor left");
+		return coh_fail(err, -EMFILE,
+		    "start the engine: not 5 descriptors are left, or no memory");
 	cond_init(&engine.step_back);
 	engine.stopping = false;
 	rc = thread_start();

@@ -472,6 +472,19 @@ TEST(pool, a_worker_killed_in_a_task_is_replaced_and_the_task_runs_again)
 	pool_end(p);
 }
 
+TEST(pool, a_worker_killed_in_mid_result_is_replaced_and_the_task_runs_again)
+{
+	struct cohort_pool *p = pool_begin(NULL);
+	const char *file = test_path("spoke");
+	int32_t one = 0;
+
+	if (pool_processes()) {
+		CHECK_EQ(cohort_pool_apply(p, PATIENCE, NULL, "die_speaking", &file, &one), 0);
+		CHECK_EQ(one, 1);
+	}
+	pool_end(p);
+}
+
 static long file_size(const char *path)
 {
 	struct stat st;

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static int square(struct cohort_call *call)
@@ -124,6 +125,25 @@ static int die_once(struct cohort_call *call)
 	return cohort_call_result(call, &one);
 }
 COHORT_TASK(die_once, "s", "i");
+
+/* Die the first time in the middle of saying the result; succeed the second. */
+static int die_speaking(struct cohort_call *call)
+{
+	static const unsigned char half[] = {0x43, 0xc7, 1, 0x31, 0, 1, 0, 0, 0, 0, 0, 9};
+	const char *file;
+	int32_t one = 1;
+	struct stat st;
+
+	cohort_call_args(call, &file);
+	if (open(file, O_WRONLY | O_CREAT | O_EXCL, 0600) < 0)
+		return cohort_call_result(call, &one);
+	for (int fd = 3; fd < 20; fd++) /* the connection to the pool is one of these */
+		if (fstat(fd, &st) == 0 && S_ISSOCK(st.st_mode) &&
+		    write(fd, half, sizeof half) != (ssize_t)sizeof half)
+			return -EPIPE;
+	return raise(SIGKILL);
+}
+COHORT_TASK(die_speaking, "s", "i");
 
 /* Say one is running by opening the FIFO, then never end. */
 static int loop(struct cohort_call *call)

@@ -10,6 +10,8 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -184,6 +186,29 @@ TEST(engine, shutdown_ends_pools_that_were_left_open)
 	cohort_future_free(f);
 	close(fd);
 	pool_end(p);
+}
+
+TEST(engine, a_pool_without_descriptors_left_says_so_and_leaks_none)
+{
+	struct rlimit limit, low;
+	struct cohort_error err;
+	struct cohort_pool *p;
+	int rc;
+
+	pool_program();
+	REQUIRE_EQ(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	for (rlim_t n = 4; n < 20; n++) {
+		low = (struct rlimit){n, limit.rlim_max};
+		REQUIRE_EQ(setrlimit(RLIMIT_NOFILE, &low), 0);
+		rc = cohort_pool_open(&p, "local:2", NULL, &err);
+		REQUIRE_EQ(setrlimit(RLIMIT_NOFILE, &limit), 0);
+		if (rc == 0)
+			cohort_pool_free(p);
+		else {
+			CHECK(rc == -EMFILE || rc == -ENOMEM);
+			CHECK(strlen(err.text) > 10);
+		}
+	}
 }
 
 TEST(engine, a_pool_needs_cohort_init)

@@ -33,8 +33,8 @@ int main(int argc, char **argv)
 		errx(1, "%s", e.text);
 	for (unsigned i = 0; i < COUNT; i++)
 		numbers[i] = FIRST + i;
-	if (cohort_pool_map(pool, "is_prime", numbers, sizeof *numbers, primes, sizeof *primes,
-		COUNT, COHORT_FOREVER, &e) < 0)
+	if (cohort_pool_map(
+		pool, "is_prime", COHORT_MAP(numbers, primes, COUNT), COHORT_FOREVER, &e) < 0)
 		errx(1, "%s", e.text);
 	for (unsigned i = 0; i < COUNT; i++)
 		found += primes[i];

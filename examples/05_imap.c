@@ -38,12 +38,12 @@ int main(int argc, char **argv)
 	struct cohort_future *f;
 	struct cohort_error e;
 	uint64_t input = 2, n = 0;
+	struct cohort_imap numbers = {next_number, &input, COHORT_ORDERED, 256};
 	int32_t different = 0;
 	int r;
 
 	if (cohort_init(&argc, &argv, &e) < 0 || cohort_pool_open(&pool, NULL, NULL, &e) < 0 ||
-	    cohort_pool_imap(
-		pool, &it, "root_digits", next_number, &input, COHORT_ORDERED, 256, &e) < 0)
+	    cohort_pool_imap(pool, &it, "root_digits", &numbers, &e) < 0)
 		errx(1, "%s", e.text);
 	while (different < 10 && (r = cohort_iter_next(it, &f, COHORT_FOREVER)) > 0) {
 		if (cohort_future_get(f, COHORT_NOW, &e, &n, &different) < 0)
@@ -51,7 +51,7 @@ int main(int argc, char **argv)
 		cohort_future_free(f);
 	}
 	if (different < 10)
-		errx(1, "%s", cohort_strerror(r));
+		errx(1, "%s", r < 0 ? cohort_strerror(r) : "no more numbers");
 	printf("%.12f is the root of %llu\n", sqrt((double)n), (unsigned long long)n);
 	cohort_iter_free(it); /* what is under way is given up */
 	cohort_pool_free(pool);

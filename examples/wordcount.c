@@ -91,7 +91,8 @@ static int count_all(struct cohort_pool *pool, const char *const *roots, struct 
 	totals_begin(t);
 	if (t->terminal)
 		t->expected = walk_count(roots);
-	r = cohort_pool_imap(pool, &it, "count", next_slice, walk, COHORT_UNORDERED, 0, e);
+	r = cohort_pool_imap(pool, &it, "count",
+	    &(struct cohort_imap){.input = next_slice, .arg = walk}, e);
 	while (r >= 0 && (r = cohort_iter_next(it, &f, COHORT_FOREVER)) > 0) {
 		add_result(t, f);
 		cohort_future_free(f);

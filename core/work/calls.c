@@ -201,9 +201,10 @@ static int map_next(struct cohort_message *args, void *arg)
 }
 
 /* Take the results in order into OUT; the first error wins. */
-static int map_collect(struct cohort_iter *it, char *out, size_t out_size, cohort_time deadline,
-    struct cohort_error *err)
+static int map_collect(struct cohort_iter *it, const struct cohort_map *map,
+    cohort_time deadline, struct cohort_error *err)
 {
+	char *out = map->out;
 	struct cohort_future *f;
 	int first = 0, rc;
 
@@ -211,7 +212,7 @@ static int map_collect(struct cohort_iter *it, char *out, size_t out_size, cohor
 		rc = cohort_future_get(f, COHORT_NOW, first == 0 ? err : NULL, out);
 		if (first == 0)
 			first = rc;
-		out += out_size;
+		out += map->out_size;
 		cohort_future_free(f);
 	}
 	if (rc < 0)
@@ -219,11 +220,12 @@ static int map_collect(struct cohort_iter *it, char *out, size_t out_size, cohor
 	return first;
 }
 
-/* sizes: two arrays need a place, a step and a count; as qsort's, they are read in one line */
-int cohort_pool_map(struct cohort_pool *p, const char *task, const void *in, size_t in_size,
-    void *out, size_t out_size, size_t count, cohort_time deadline, struct cohort_error *err)
+int cohort_pool_map(struct cohort_pool *p, const char *task, const struct cohort_map *map,
+    cohort_time deadline, struct cohort_error *err)
 {
-	struct map_input input = {.at = in, .size = in_size, .left = count};
+	struct map_input input = {.at = map->in, .size = map->in_size, .left = map->count};
+	struct cohort_imap imap = {
+	    .input = map_next, .arg = &input, .order = COHORT_ORDERED};
 	struct cohort_error own = {0};
 	struct coh_pool_kind *kind;
 	struct cohort_iter *it;
@@ -241,10 +243,10 @@ int cohort_pool_map(struct cohort_pool *p, const char *task, const void *in, siz
 		return coh_fail(err, COHORT_ENOTSUP,
 		    "task %s takes \"%s\" and gives \"%s\": a map over arrays needs one value each",
 		    task, coh_format_text(kind->task->args), coh_format_text(kind->task->result));
-	rc = cohort_pool_imap(p, &it, task, map_next, &input, COHORT_ORDERED, 0, err);
+	rc = cohort_pool_imap(p, &it, task, &imap, err);
 	if (rc != 0)
 		return rc;
-	rc = map_collect(it, out, out_size, deadline, err);
+	rc = map_collect(it, map, deadline, err);
 	cohort_iter_free(it);
 	return rc;
 }

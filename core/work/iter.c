@@ -26,10 +26,8 @@ struct cohort_iter {
 	struct cohort_pool *pool;
 	struct coh_pool_kind *kind;
 	struct cohort_message *args;
-	cohort_input_fn input;
-	void *arg;
-	enum cohort_order order;
-	size_t window, held;         /* held: submitted and not yet given to the caller */
+	struct cohort_imap imap;
+	size_t held;                 /* held: submitted and not yet given to the caller */
 	size_t under_way;            /* of these, not ended */
 	struct cohort_future *head, *tail;
 	int ended;                   /* 0: more input may come; 1: none; < 0: the input's error */
@@ -40,10 +38,8 @@ static struct cohort_iter *iter_cast(void *arg)
 	return COH_CAST(struct cohort_iter, ITER_MAGIC, arg);
 }
 
-/* sizes: the whole of what an iterator is, said once in its life; the header names each */
 int cohort_pool_imap(struct cohort_pool *p, struct cohort_iter **out, const char *task,
-    cohort_input_fn input, void *arg, enum cohort_order order, size_t window,
-    struct cohort_error *err)
+    const struct cohort_imap *imap, struct cohort_error *err)
 {
 	struct coh_pool_kind *kind;
 	struct cohort_iter *it;
@@ -59,10 +55,9 @@ int cohort_pool_imap(struct cohort_pool *p, struct cohort_iter **out, const char
 	it->magic = ITER_MAGIC;
 	it->pool = p;
 	it->kind = kind;
-	it->input = input;
-	it->arg = arg;
-	it->order = order;
-	it->window = window != 0 ? window : WINDOW_DEFAULT;
+	it->imap = *imap;
+	if (it->imap.window == 0)
+		it->imap.window = WINDOW_DEFAULT;
 	it->args = coh_message_new(kind->task->args);
 	if (it->args == NULL) {
 		coh_free(it);
@@ -90,7 +85,7 @@ static void iter_done_cb(struct cohort_future *f, void *owner)
 	struct cohort_iter *it = iter_cast(owner);
 
 	it->under_way--;
-	if (it->order == COHORT_UNORDERED)
+	if (it->imap.order == COHORT_UNORDERED)
 		iter_append(it, f);
 }
 
@@ -100,9 +95,9 @@ static size_t iter_hungry(const struct cohort_iter *it)
 	const struct coh_plan *plan = &it->pool->plan;
 	size_t room, want;
 
-	if (it->ended != 0 || it->held >= it->window || it->pool->broken.code != 0)
+	if (it->ended != 0 || it->held >= it->imap.window || it->pool->broken.code != 0)
 		return 0;
-	room = it->window - it->held;
+	room = it->imap.window - it->held;
 	if (it->pool->inline_ops != NULL)
 		return it->head == NULL ? 1 : 0; /* it runs in the call that submits it */
 	want = coh_plan_hungry(plan, &it->kind->plan);
@@ -121,7 +116,7 @@ static struct cohort_future *iter_fetch(struct cohort_iter *it, size_t n)
 
 	for (; n > 0; n--) {
 		cohort_message_reset(it->args);
-		rc = it->input(it->args, it->arg);
+		rc = it->imap.input(it->args, it->imap.arg);
 		if (rc != 1)
 			break;
 		rc = cohort_message_image(it->args, &image, &size);
@@ -151,7 +146,7 @@ static int iter_enter(struct cohort_iter *it, struct cohort_future *f)
 	f->owner = it;
 	it->held++;
 	it->under_way++;
-	if (it->order == COHORT_ORDERED)
+	if (it->imap.order == COHORT_ORDERED)
 		iter_append(it, f);
 	return 0;
 }
@@ -274,7 +269,7 @@ static void iter_abandon(struct cohort_iter *it)
 			coh_pool_leave(p, f);
 			coh_future_fail(f, COHORT_ECANCELLED, NULL);
 		}
-		if (it->order == COHORT_UNORDERED)
+		if (it->imap.order == COHORT_UNORDERED)
 			coh_future_unref(f); /* in no list of ours */
 	}
 }

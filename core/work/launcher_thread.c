@@ -12,6 +12,7 @@
 #include "os/fd.h"
 #include "work/worker.h"
 
+#include <cohort/process.h>
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
@@ -124,7 +125,7 @@ static int thread_add(struct cohort_pool *p, int number, struct cohort_error *er
 static int thread_open(struct cohort_pool *p, const char *address,
     const struct cohort_pool_options *options, struct cohort_error *err)
 {
-	int n = coh_launcher_count(address, 1, err);
+	int n = coh_launcher_count(address, (unsigned)cohort_cpu_count(), err);
 	int rc = 0;
 
 	(void)options;

@@ -70,13 +70,14 @@ static int fail(struct cohort_error *err, const char *text)
 static int run_tasks(struct cohort_pool *p, long count, struct cohort_error *err)
 {
 	struct input in = {0, (int32_t)count};
+	struct cohort_imap imap = {.input = next_input, .arg = &in};
 	struct cohort_future *f;
 	struct cohort_iter *it;
 	int64_t sum = 0;
 	int32_t value = 0;
 	int rc, got;
 
-	rc = cohort_pool_imap(p, &it, "no_op", next_input, &in, COHORT_UNORDERED, 0, err);
+	rc = cohort_pool_imap(p, &it, "no_op", &imap, err);
 	if (rc != 0)
 		return rc;
 	while ((got = cohort_iter_next(it, &f, cohort_in(PATIENCE))) == 1) {

@@ -159,7 +159,7 @@ TEST(pool, map_keeps_the_order)
 
 	for (int i = 0; i < N; i++)
 		in[i] = i;
-	CHECK_EQ(cohort_pool_map(p, "square", in, sizeof *in, out, sizeof *out, N, PATIENCE, NULL),
+	CHECK_EQ(cohort_pool_map(p, "square", COHORT_MAP(in, out, N), PATIENCE, NULL),
 	    0);
 	for (int i = 0; i < N; i++)
 		if (out[i] != (int64_t)i * i)
@@ -175,6 +175,12 @@ static int count_up(struct cohort_message *args, void *arg)
 		return 0;
 	--*next;
 	return cohort_message_pack(args, 0, next) == 0 ? 1 : -ENOMEM;
+}
+
+static int iterate(
+    struct cohort_pool *p, struct cohort_iter **it, const struct cohort_imap *imap)
+{
+	return cohort_pool_imap(p, it, "square", imap, NULL);
 }
 
 static void take_all(struct cohort_iter *it, int n)
@@ -205,12 +211,11 @@ TEST(pool, imap_gives_each_result_once_in_either_order)
 	struct cohort_iter *it;
 	int32_t n = 700;
 
-	REQUIRE_EQ(
-	    cohort_pool_imap(p, &it, "square", count_up, &n, COHORT_UNORDERED, 0, NULL), 0);
+	REQUIRE_EQ(iterate(p, &it, &(struct cohort_imap){count_up, &n, COHORT_UNORDERED, 0}), 0);
 	take_all(it, 700);
 	cohort_iter_free(it);
 	n = 700;
-	REQUIRE_EQ(cohort_pool_imap(p, &it, "square", count_up, &n, COHORT_ORDERED, 7, NULL), 0);
+	REQUIRE_EQ(iterate(p, &it, &(struct cohort_imap){count_up, &n, COHORT_ORDERED, 7}), 0);
 	take_all(it, 700);
 	cohort_iter_free(it);
 	pool_end(p);
@@ -237,9 +242,7 @@ TEST(pool, imap_over_an_endless_input_stays_within_its_window)
 	struct cohort_future *f;
 	struct cohort_iter *it;
 
-	REQUIRE_EQ(cohort_pool_imap(
-		       p, &it, "square", endless_input, &e, COHORT_UNORDERED, 50, NULL),
-	    0);
+	REQUIRE_EQ(iterate(p, &it, &(struct cohort_imap){endless_input, &e, COHORT_UNORDERED, 50}), 0);
 	for (; e.taken < 3000; e.taken++) {
 		REQUIRE_EQ(cohort_iter_next(it, &f, PATIENCE), 1);
 		cohort_future_free(f);
@@ -264,9 +267,7 @@ TEST(pool, an_error_of_the_input_comes_after_what_came_before_it)
 	struct cohort_iter *it;
 	int32_t left = 3;
 
-	REQUIRE_EQ(cohort_pool_imap(
-		       p, &it, "square", failing_input, &left, COHORT_ORDERED, 0, NULL),
-	    0);
+	REQUIRE_EQ(iterate(p, &it, &(struct cohort_imap){failing_input, &left, COHORT_ORDERED, 0}), 0);
 	for (int i = 0; i < 3; i++) {
 		REQUIRE_EQ(cohort_iter_next(it, &f, PATIENCE), 1);
 		cohort_future_free(f);
@@ -549,8 +550,7 @@ TEST(pool, workers_killed_under_load_lose_nothing)
 
 	if (!pool_processes())
 		goto out;
-	REQUIRE_EQ(
-	    cohort_pool_imap(p, &it, "square", count_up, &n, COHORT_UNORDERED, 100, NULL), 0);
+	REQUIRE_EQ(iterate(p, &it, &(struct cohort_imap){count_up, &n, COHORT_UNORDERED, 100}), 0);
 	while (cohort_iter_next(it, &f, PATIENCE) == 1) {
 		char who[128];
 

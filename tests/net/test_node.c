@@ -76,8 +76,9 @@ TEST(node, killing_one_of_two_in_mid_run_loses_nothing)
 	REQUIRE_EQ(cohort_pool_open(&p, n.address, &n.options, NULL), 0);
 	CHECK_EQ(pool_stats(p).slots, 4);
 	left = N;
-	REQUIRE_EQ(
-	    cohort_pool_imap(p, &it, "square", countdown, NULL, COHORT_UNORDERED, 0, NULL), 0);
+	REQUIRE_EQ(cohort_pool_imap(
+		       p, &it, "square", &(struct cohort_imap){.input = countdown}, NULL),
+	    0);
 	while (cohort_iter_next(it, &f, PATIENCE) == 1) {
 		if (++got == N / 2)
 			kill(n.pid[0], SIGKILL);

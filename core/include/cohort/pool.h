@@ -4,7 +4,7 @@
  * An address says where, never how:
  *
  *   inline:                     in the calling thread, inside the call that submits
- *   thread:N                    N threads of this process
+ *   thread:N, thread:           N threads of this process; as many as CPUs may be used
  *   local:N, local:             N processes of this machine; as many as CPUs may be used
  *   tcp://host:port,...         the slots of these node agents (cohort node --listen)
  *   unix:/path                  the same over a Unix socket
@@ -81,18 +81,35 @@ COHORT_API int cohort_pool_submit_message(struct cohort_pool *p, struct cohort_f
 COHORT_API int cohort_pool_apply(struct cohort_pool *p, cohort_time deadline,
     struct cohort_error *err, const char *task, ...);
 
+/* Two arrays of `count` elements each: what a map reads and where it puts the results. */
+struct cohort_map {
+	const void *in;
+	size_t in_size;  /* bytes from one element to the next */
+	void *out;
+	size_t out_size;
+	size_t count;
+};
+
+/* The map from array IN to array OUT, COUNT elements each: COHORT_MAP(numbers, squares, 100). */
+#define COHORT_MAP(in_array, out_array, n)                                                  \
+	(&(struct cohort_map){.in = (in_array),                                             \
+	    .in_size = sizeof *(in_array),                                                  \
+	    .out = (out_array),                                                             \
+	    .out_size = sizeof *(out_array),                                                \
+	    .count = (n)})
+
 /*
- * Run TASK on each of COUNT elements of the array IN (IN_SIZE bytes apart) and put each result
- * into the element of OUT at the same place (OUT_SIZE bytes apart).  The task takes one value
- * and gives one value, neither s nor B in the result; an array of char pointers serves for "s".
- * Waits until all have ended, also after a failure.
+ * Run TASK on each element of MAP's `in` and put each result into the element of `out` at the same
+ * place.  The task takes one value and gives one value, neither s nor B in the result; an array of
+ * char pointers serves for "s".  Borrows MAP and what it points at.  Waits until all have ended,
+ * also after a failure.
  *
- * Returns 0, or the first error in the order of IN (then elements of OUT whose task failed are
- * left as they were); COHORT_ETIMEDOUT (tasks not yet begun are cancelled).
+ * Returns 0, or the first error in the order of `in` (then elements of `out` whose task failed are
+ * left as they were); COHORT_ENOTSUP (the task has not one value each); COHORT_ETIMEDOUT (tasks not
+ * yet begun are cancelled).
  */
-COHORT_API int cohort_pool_map(struct cohort_pool *p, const char *task, const void *in,
-    size_t in_size, void *out, size_t out_size, size_t count, cohort_time deadline,
-    struct cohort_error *err);
+COHORT_API int cohort_pool_map(struct cohort_pool *p, const char *task,
+    const struct cohort_map *map, cohort_time deadline, struct cohort_error *err);
 
 /*
  * The input of an iterator: pack the next item's arguments into ARGS, which is empty.  Returns 1,
@@ -106,19 +123,26 @@ enum cohort_order {
 	COHORT_ORDERED,       /* in the order of the input: imap */
 };
 
-/* Results of TASK on an input that may be endless. */
+/* What an iterator runs over.  Zero it, then set what you need. */
+struct cohort_imap {
+	cohort_input_fn input;
+	void *arg;               /* passed to input; borrowed until the iterator is freed */
+	enum cohort_order order; /* default: as they come */
+	size_t window;           /* the most tasks under way or waiting to be taken; 0: 4096 */
+};
+
+/* Results of a task on an input that may be endless. */
 struct cohort_iter;
 
 /*
- * Run TASK on what INPUT gives; borrows ARG until the iterator is freed.  At most WINDOW tasks
- * are under way or waiting to be taken at a time (0: 4096), so memory is bounded and a slow
- * reader slows the input down.  Gives *OUT; one thread at a time may use it.
+ * Run TASK on what IMAP's input gives.  No more than `window` tasks are under way or waiting to be
+ * taken at a time, so memory is bounded and a slow reader slows the input down.  Borrows IMAP for
+ * the call; gives *OUT; one thread at a time may use it.
  *
- * Returns 0, COHORT_ENOTASK, COHORT_ECLOSED, -ENOMEM.
+ * Returns 0, COHORT_ENOTASK, -ENOMEM.
  */
 COHORT_API int cohort_pool_imap(struct cohort_pool *p, struct cohort_iter **out,
-    const char *task, cohort_input_fn input, void *arg, enum cohort_order order, size_t window,
-    struct cohort_error *err);
+    const char *task, const struct cohort_imap *imap, struct cohort_error *err);
 
 /*
  * The next result: gives an ended future, free it.  Its own error, if any, is in the future.

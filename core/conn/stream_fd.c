@@ -25,6 +25,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#define BULK 65536 /* a read for more is for the rest of a large message: its bytes are coming */
+
 struct stream_fd {
 	int fd;
 	bool polls; /* wait in poll, not in recv */
@@ -44,11 +46,12 @@ static bool stream_fd_wait(const struct stream_fd *s, short events, cohort_time 
 static ssize_t stream_fd_read(void *self, void *p, size_t n, cohort_time deadline)
 {
 	struct stream_fd *s = self;
-	int flags = deadline == COHORT_FOREVER && !s->polls ? 0 : MSG_DONTWAIT;
+	bool bulk = n > BULK;
+	int flags = deadline == COHORT_FOREVER && (bulk || !s->polls) ? 0 : MSG_DONTWAIT;
 	ssize_t got;
 
-	/* With a deadline the bytes are seldom there yet: asking first saves a call. */
-	if (flags != 0 && deadline != COHORT_NOW)
+	/* The bytes are seldom there yet, but for a message under way: asking first saves a call. */
+	if (flags != 0 && !bulk && deadline != COHORT_NOW)
 		(void)stream_fd_wait(s, POLLIN, deadline);
 	for (;;) {
 		got = recv(s->fd, p, n, flags);

@@ -5,15 +5,12 @@
  * Cohort (walking directories, reading files, the table of words, printing) is in the files
  * wordcount_*.c beside this one.
  */
+#include "wordcount_options.h"
 #include "wordcount_report.h"
 #include "wordcount_walk.h"
 
 #include <cohort/cohort.h>
 #include <err.h>
-#include <getopt.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <sys/stat.h>
 
 /*
  * The task, run in a worker that may be on another machine: a slice of a file goes in; what is
@@ -42,12 +39,10 @@ COHORT_TASK(count, "sUU", "sUA(sU)");
 static int next_slice(struct cohort_message *args, void *walk)
 {
 	struct slice slice;
-	int r;
 
 	if (!walk_next(walk, &slice))
-		return 0;
-	r = cohort_message_pack(args, 0, &slice.path, &slice.from, &slice.to);
-	return r < 0 ? r : 1;
+		return COHORT_EOF;
+	return cohort_message_pack(args, 0, &slice.path, &slice.from, &slice.to);
 }
 
 /* Add what one task found. */
@@ -106,50 +101,22 @@ static int count_all(struct cohort_pool *pool, const char *const *roots, struct 
 	return r;
 }
 
-/* Read the command line; what is left of it are the directories. */
-static const char *const *read_options(int argc, char **argv, const char **address, bool *tsv)
-{
-	static const char *const defaults[] = {
-	    "/usr/share/doc", "/usr/share/common-licenses", NULL};
-	static const struct option options[] = {{"pool", required_argument, NULL, 'p'},
-	    {"tsv", no_argument, NULL, 't'}, {"help", no_argument, NULL, 'h'}, {0}};
-	static const char usage[] = "usage: wordcount [--pool ADDRESS] [--tsv] [DIR...]\n";
-	struct stat st;
-	int c;
-
-	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
-		if (c == 'p')
-			*address = optarg;
-		else if (c == 't')
-			*tsv = true;
-		else
-			exit(fputs(usage, c == 'h' ? stdout : stderr) < 0 || c != 'h' ? 2 : 0);
-	}
-	for (int i = optind; i < argc; i++)
-		if (lstat(argv[i], &st) < 0)
-			err(2, "%s", argv[i]);
-	return optind < argc ? (const char *const *)argv + optind : defaults;
-}
-
 int main(int argc, char **argv)
 {
-	const char *address = NULL; /* $COHORT_POOL, or else local: */
-	const char *const *roots;
+	struct options options;
 	struct cohort_pool *pool;
 	struct cohort_error e;
 	struct totals totals = {0};
-	bool tsv = false;
 	int r;
 
 	if (cohort_init(&argc, &argv, &e) < 0)
 		errx(1, "%s", e.text);
-	roots = read_options(argc, argv, &address, &tsv);
-	if (cohort_pool_open(&pool, address, NULL, &e) < 0)
-		errx(1, "%s", e.text);
-	if (count_all(pool, roots, &totals, &e) < 0)
+	options_read(&options, argc, argv);
+	if (cohort_pool_open(&pool, options.pool, NULL, &e) < 0 ||
+	    count_all(pool, options.roots, &totals, &e) < 0)
 		errx(1, "%s", e.text);
 	cohort_pool_free(pool);
-	if (!(tsv ? totals_print_tsv(&totals) : totals_print(&totals)))
+	if (!(options.tsv ? totals_print_tsv(&totals) : totals_print(&totals)))
 		err(1, "standard output");
 	r = totals.failed > 0;
 	totals_free(&totals);

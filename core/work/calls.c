@@ -194,10 +194,10 @@ static int map_next(struct cohort_message *args, void *arg)
 	const void *value = in->at;
 
 	if (in->left == 0)
-		return 0;
+		return COHORT_EOF;
 	in->left--;
 	in->at += in->size;
-	return cohort_message_pack(args, 0, value) == 0 ? 1 : -ENOMEM;
+	return cohort_message_pack(args, 0, value);
 }
 
 /* Take the results in order into OUT; the first error wins. */

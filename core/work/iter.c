@@ -112,14 +112,13 @@ static struct cohort_future *iter_fetch(struct cohort_iter *it, size_t n)
 	struct cohort_future *first = NULL, **link = &first;
 	const void *image;
 	size_t size;
-	int rc = 1;
+	int rc = 0;
 
 	for (; n > 0; n--) {
 		cohort_message_reset(it->args);
 		rc = it->imap.input(it->args, it->imap.arg);
-		if (rc != 1)
-			break;
-		rc = cohort_message_image(it->args, &image, &size);
+		if (rc == 0)
+			rc = cohort_message_image(it->args, &image, &size);
 		if (rc != 0)
 			break;
 		*link = coh_future_new(it->pool, it->kind, image, size);
@@ -127,12 +126,11 @@ static struct cohort_future *iter_fetch(struct cohort_iter *it, size_t n)
 			rc = -ENOMEM;
 			break;
 		}
-		rc = 1;
 		link = &(*link)->next;
 	}
 	*link = NULL;
-	if (rc != 1)
-		it->ended = rc == 0 ? 1 : rc;
+	if (rc != 0)
+		it->ended = rc == COHORT_EOF ? 1 : rc;
 	return first;
 }
 

@@ -55,9 +55,9 @@ static int next_input(struct cohort_message *args, void *arg)
 	struct input *in = arg;
 
 	if (in->next == in->end)
-		return 0;
+		return COHORT_EOF;
 	in->next++;
-	return cohort_message_pack(args, 0, &in->next) == 0 ? 1 : -1;
+	return cohort_message_pack(args, 0, &in->next);
 }
 
 static int fail(struct cohort_error *err, const char *text)

@@ -172,9 +172,9 @@ static int count_up(struct cohort_message *args, void *arg)
 	int32_t *next = arg;
 
 	if (*next == 0)
-		return 0;
+		return COHORT_EOF;
 	--*next;
-	return cohort_message_pack(args, 0, next) == 0 ? 1 : -ENOMEM;
+	return cohort_message_pack(args, 0, next);
 }
 
 static int iterate(
@@ -232,7 +232,7 @@ static int endless_input(struct cohort_message *args, void *arg)
 
 	if (e->asked - e->taken > e->most)
 		e->most = e->asked - e->taken;
-	return cohort_message_pack(args, 0, &x) == 0 ? 1 : -ENOMEM;
+	return cohort_message_pack(args, 0, &x);
 }
 
 TEST(pool, imap_over_an_endless_input_stays_within_its_window)
@@ -256,7 +256,7 @@ static int failing_input(struct cohort_message *args, void *arg)
 {
 	int32_t *left = arg;
 
-	return (*left)-- > 0 ? cohort_message_pack(args, 0, left) == 0 : -EIO;
+	return (*left)-- > 0 ? cohort_message_pack(args, 0, left) : -EIO;
 }
 
 TEST(pool, an_error_of_the_input_comes_after_what_came_before_it)
@@ -341,6 +341,7 @@ TEST(future, says_who_ran_it)
 	cohort_future_worker(f, who, sizeof who);
 	snprintf(pid, sizeof pid, "/%d", process);
 	CHECK_HAS(who, pid);
+	CHECK(cohort_future_elapsed(f) >= 0 && cohort_future_elapsed(f) < 10 * COHORT_SECOND);
 	cohort_future_free(f);
 	pool_end(p);
 }

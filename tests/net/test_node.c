@@ -56,9 +56,9 @@ static int countdown(struct cohort_message *args, void *arg)
 {
 	(void)arg;
 	if (left == 0)
-		return 0;
+		return COHORT_EOF;
 	left--;
-	return cohort_message_pack(args, 0, &left) == 0 ? 1 : -ENOMEM;
+	return cohort_message_pack(args, 0, &left);
 }
 
 TEST(node, killing_one_of_two_in_mid_run_loses_nothing)

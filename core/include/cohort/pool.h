@@ -112,9 +112,9 @@ COHORT_API int cohort_pool_map(struct cohort_pool *p, const char *task,
     const struct cohort_map *map, cohort_time deadline, struct cohort_error *err);
 
 /*
- * The input of an iterator: pack the next item's arguments into ARGS, which is empty.  Returns 1,
- * 0 when there is no more, or a negative code, which the iterator then delivers in its place.
- * Called by the thread that is in cohort_iter_next, with no lock held.
+ * The input of an iterator: pack the next item's arguments into ARGS, which is empty.  Returns 0, as
+ * packing does; COHORT_EOF when there is no more; or another negative code, which the iterator then
+ * delivers in its place.  Called by the thread that is in cohort_iter_next, with no lock held.
  */
 typedef int (*cohort_input_fn)(struct cohort_message *args, void *arg);
 

@@ -19,14 +19,21 @@
 
 #define FLUSH_AT ((size_t)64 << 10)  /* one write; larger ones gain nothing, and cost cache */
 #define COPY_MAX ((size_t)16 << 10)  /* a larger body is gathered from where it lies */
-#define KEEP_LIMIT ((size_t)64 << 20) /* what COH_CONN_KEEP may hold before one more frame */
-#define OUT_MAX (2 * KEEP_LIMIT + ((size_t)1 << 20))
+#define KEEP_LIMIT ((size_t)64 << 20) /* unless coh_conn_keep_all was called */
+#define FRAME_ROOM (KEEP_LIMIT + ((size_t)1 << 20)) /* for one more frame, the largest */
 #define SPARE_MAX ((size_t)256 << 10) /* an empty buffer larger than this is given back */
 #define PONGS_MAX ((size_t)256 << 10) /* answers held for a peer that does not read them */
 
 void coh_conn_out_init(struct coh_conn_out *out)
 {
-	coh_buf_init(&out->held, OUT_MAX);
+	coh_buf_init(&out->held, KEEP_LIMIT + FRAME_ROOM);
+	out->keep = KEEP_LIMIT;
+}
+
+void coh_conn_keep_all(struct cohort_conn *c)
+{
+	c->out.keep = SIZE_MAX - FRAME_ROOM;
+	c->out.held.max = SIZE_MAX;
 }
 
 size_t coh_conn_pending(const struct cohort_conn *c)
@@ -214,10 +221,10 @@ int coh_conn_out_frame(
 
 	if (rc != 0)
 		return rc;
-	if (o->how == COH_CONN_KEEP && coh_conn_pending(c) > KEEP_LIMIT)
+	if (o->how == COH_CONN_KEEP && coh_conn_pending(c) > c->out.keep)
 		return coh_conn_fail(c, COHORT_ETOOBIG,
 		    "the peer does not take what is sent: %zu bytes wait, the limit is %zu",
-		    coh_conn_pending(c), KEEP_LIMIT);
+		    coh_conn_pending(c), c->out.keep);
 	if (o->frame->length <= COPY_MAX)
 		return out_copied(c, o, deadline);
 	return out_gathered(c, o, deadline);

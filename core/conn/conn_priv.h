@@ -68,6 +68,12 @@ short coh_conn_events(const struct cohort_conn *c);
 int coh_conn_put_frame(struct cohort_conn *c, struct coh_frame *f, const struct iovec *body,
     int n, cohort_time deadline);
 
+/*
+ * From now on put_frame with COHORT_NOW keeps any number of bytes: for a caller that bounds them by
+ * itself, as a pool does by the tasks it gives to a member.
+ */
+void coh_conn_keep_all(struct cohort_conn *c);
+
 /* Try to send what is held without waiting: 0 all sent, 1 some is left (wait for writable), <0. */
 int coh_conn_push(struct cohort_conn *c);
 

@@ -22,6 +22,7 @@ struct coh_conn_in {
 
 struct coh_conn_out {
 	struct coh_buf held; /* frames, whole but for the first */
+	size_t keep;         /* what COH_CONN_KEEP may hold before one more frame */
 	size_t pongs;        /* bytes of PONG put since `held` was last empty */
 	int failure;
 };

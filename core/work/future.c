@@ -42,6 +42,7 @@ struct cohort_future *coh_future_new(
 	f->strings.max = COHORT_MESSAGE_MAX;
 	f->body_size = room;
 	f->args_size = size;
+	f->plan.size = size;
 	if (size != 0)
 		memcpy(f->body, args, size);
 	return f;

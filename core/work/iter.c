@@ -19,6 +19,7 @@
 #define ITER_MAGIC 0xc017e1u
 #define WINDOW_DEFAULT 4096 /* bounds memory, and is far more than any two workers hold ahead */
 #define BATCH 256           /* tasks packed between two visits to the lock */
+#define BYTES_ENOUGH ((size_t)8 << 20) /* of arguments that wait in the queue, or in one batch */
 #define HUNGRY_ENOUGH 64    /* with results at hand, do not fetch input for fewer */
 
 struct cohort_iter {
@@ -95,7 +96,8 @@ static size_t iter_hungry(const struct cohort_iter *it)
 	const struct coh_plan *plan = &it->pool->plan;
 	size_t room, want;
 
-	if (it->ended != 0 || it->held >= it->imap.window || it->pool->broken.code != 0)
+	if (it->ended != 0 || it->held >= it->imap.window || it->pool->broken.code != 0 ||
+	    plan->queue.size >= BYTES_ENOUGH)
 		return 0;
 	room = it->imap.window - it->held;
 	if (it->pool->inline_ops != NULL)
@@ -111,10 +113,10 @@ static struct cohort_future *iter_fetch(struct cohort_iter *it, size_t n)
 {
 	struct cohort_future *first = NULL, **link = &first;
 	const void *image;
-	size_t size;
+	size_t size, bytes = 0;
 	int rc = 0;
 
-	for (; n > 0; n--) {
+	for (; n > 0 && bytes < BYTES_ENOUGH; n--) {
 		cohort_message_reset(it->args);
 		rc = it->imap.input(it->args, it->imap.arg);
 		if (rc == 0)
@@ -127,6 +129,7 @@ static struct cohort_future *iter_fetch(struct cohort_iter *it, size_t n)
 			break;
 		}
 		link = &(*link)->next;
+		bytes += size;
 	}
 	*link = NULL;
 	if (rc != 0)

@@ -61,28 +61,38 @@ void coh_member_free(struct coh_member *m)
 
 /* ---- sending ---- */
 
-void coh_member_put(struct coh_member *m, struct coh_frame *f, const void *body, size_t size)
+static int member_send(
+    struct coh_member *m, struct coh_frame *f, const void *body, size_t size)
 {
 	struct iovec iov = {(void *)(uintptr_t)body, size};
+	int rc;
 
 	if (m->conn == NULL)
-		return;
-	/* a connection that fails here is found broken by the next read */
-	if (coh_conn_put_frame(m->conn, f, &iov, size != 0, COHORT_NOW) != 0)
-		coh_fd_shutdown(coh_conn_fd(m->conn), COH_FD_BOTH);
+		return 0;
+	rc = coh_conn_put_frame(m->conn, f, &iov, size != 0, COHORT_NOW);
 	if (!m->dirty) {
 		m->dirty = true;
 		m->next_dirty = m->pool->dirty;
 		m->pool->dirty = m;
 	}
+	return rc;
 }
 
-void coh_member_give(struct coh_member *m, struct cohort_future *f)
+void coh_member_put(struct coh_member *m, struct coh_frame *f, const void *body, size_t size)
+{
+	/* a connection that fails here is found broken by the next read */
+	if (member_send(m, f, body, size) != 0)
+		coh_fd_shutdown(coh_conn_fd(m->conn), COH_FD_BOTH);
+}
+
+int coh_member_give(struct coh_member *m, struct cohort_future *f)
 {
 	struct coh_frame frame = {
 	    .type = COH_FRAME_TASK, .channel = f->kind->number, .id = f->id};
 
-	coh_member_put(m, &frame, f->body, f->args_size);
+	if (member_send(m, &frame, f->body, f->args_size) == -ENOMEM)
+		return -ENOMEM;
+	return 0; /* any other failure is the connection's end, which the next read finds */
 }
 
 void coh_member_flush(struct coh_member *m)
@@ -305,6 +315,7 @@ int coh_member_start(struct coh_member *m, struct cohort_error *err)
 	if (rc != 0)
 		return rc;
 	m->state = COH_MEMBER_GREETING;
+	coh_conn_keep_all(m->conn); /* the plan bounds what a member is given */
 	loop = coh_engine_loop();
 	m->watch = coh_watch_new(loop, coh_conn_fd(m->conn), COH_LOOP_READ, member_cb, m);
 	if (m->watch != NULL) {

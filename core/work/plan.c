@@ -42,6 +42,7 @@ static inline void list_append(struct coh_plan_list *l, struct coh_plan_task *t)
 		l->head = t;
 	l->tail = t;
 	l->count++;
+	l->size += t->size;
 }
 
 static inline void list_remove(struct coh_plan_list *l, struct coh_plan_task *t)
@@ -56,6 +57,7 @@ static inline void list_remove(struct coh_plan_list *l, struct coh_plan_task *t)
 		l->tail = t->prev;
 	t->prev = t->next = NULL;
 	l->count--;
+	l->size -= t->size;
 }
 
 /* Everything in FRONT goes before everything in L. */
@@ -70,6 +72,7 @@ static void list_splice_front(struct coh_plan_list *l, struct coh_plan_list *fro
 		l->tail = front->tail;
 	l->head = front->head;
 	l->count += front->count;
+	l->size += front->size;
 	*front = (struct coh_plan_list){0};
 }
 
@@ -129,7 +132,7 @@ static inline enum coh_plan_level member_level(const struct coh_plan_member *m)
 	if (m->held.count < m->slots)
 		return COH_PLAN_IDLE;
 	if (m->unmeasured == 0 && m->expected_ns < member_limit(m) &&
-	    m->held.count < member_most(m))
+	    m->held.count < member_most(m) && m->held.size < COH_PLAN_AHEAD_SIZE)
 		return COH_PLAN_AHEAD;
 	return COH_PLAN_FULL;
 }
@@ -406,7 +409,8 @@ static size_t member_room(const struct coh_plan_member *m, const struct coh_plan
 	int64_t expected = kind != NULL ? kind_expected(kind, m) : 0;
 	size_t ahead;
 
-	if (expected == 0 || m->unmeasured != 0 || left <= 0)
+	if (expected == 0 || m->unmeasured != 0 || left <= 0 ||
+	    m->held.size >= COH_PLAN_AHEAD_SIZE)
 		return idle;
 	ahead = (size_t)((left + expected - 1) / expected);
 	if (ahead > most)
@@ -459,9 +463,10 @@ static const char *check_list(const struct coh_plan_list *l, enum coh_plan_state
     const struct coh_plan_member *m)
 {
 	const struct coh_plan_task *t, *prev = NULL;
-	size_t n = 0;
+	size_t n = 0, size = 0;
 
 	for (t = l->head; t != NULL && n <= l->count; prev = t, t = t->next, n++) {
+		size += t->size;
 		CHECK(t->prev == prev, "a task's prev is not the one before it");
 		CHECK(t->state == (uint8_t)state, "a task is in a list of another state");
 		CHECK(t->member == m, "a task does not name the member that holds it");
@@ -469,6 +474,7 @@ static const char *check_list(const struct coh_plan_list *l, enum coh_plan_state
 		CHECK((t->code != 0) == (state == COH_PLAN_FAILING), "a code without a failure");
 	}
 	CHECK(n == l->count, "a list's count is not its length");
+	CHECK(size == l->size, "a list's size is not its tasks' sum");
 	CHECK(l->tail == prev, "a list's tail is not its last");
 	return NULL;
 }

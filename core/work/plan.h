@@ -7,7 +7,7 @@
  *
  * A task waits in one queue, first come first served, until a member has room for it.  A
  * member has room while it holds fewer tasks than slots, and beyond that while what it
- * holds is expected to last less than `ahead` ns per slot: short tasks are sent ahead in
+ * holds is expected to last less than `ahead` ns per slot (and is not large): short tasks are sent ahead in
  * batches, so that a worker never waits for its next one; long ones are not, so that no task
  * waits behind another while a slot is idle.  How long a task of a kind takes is learned from
  * results; until the first one, nothing is sent ahead, neither it nor what would go behind it,
@@ -43,6 +43,7 @@ struct coh_plan_task {
 	struct coh_plan_task *prev, *next; /* in the queue, in its member's list, or among the failing */
 	struct coh_plan_member *member;    /* while assigned */
 	struct coh_plan_kind *kind;        /* set by the caller before submit */
+	size_t size;                       /* bytes it takes to send; set by the caller before submit */
 	int64_t expected_ns;               /* what it added to its member's; 0: it is unmeasured there */
 	int code;                          /* why it fails */
 	uint8_t state;                     /* enum coh_plan_state */
@@ -51,7 +52,7 @@ struct coh_plan_task {
 
 struct coh_plan_list {
 	struct coh_plan_task *head, *tail;
-	size_t count;
+	size_t count, size; /* of its tasks, in sum */
 };
 
 struct coh_plan_member {
@@ -86,6 +87,9 @@ struct coh_plan {
 
 /* A task is never held by more than this many others of one slot, however short they are. */
 #define COH_PLAN_AHEAD_MAX 512
+
+/* Nothing is sent ahead to a member that holds this many bytes: what is ahead lies in memory twice. */
+#define COH_PLAN_AHEAD_SIZE ((size_t)4 << 20)
 
 enum coh_plan_act { COH_PLAN_NOTHING, COH_PLAN_ASSIGN, COH_PLAN_FAIL };
 

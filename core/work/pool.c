@@ -123,6 +123,16 @@ static void fail_action(struct cohort_pool *p, struct cohort_future *f)
 	coh_future_fail(f, f->plan.code, say);
 }
 
+static void give_action(
+    struct cohort_pool *p, struct coh_member *m, struct cohort_future *f)
+{
+	if (coh_member_give(m, f) == 0)
+		return;
+	coh_plan_result(&p->plan, &m->plan, &f->plan, -1);
+	coh_pool_leave(p, f);
+	coh_future_fail(f, -ENOMEM, "no memory to send the task");
+}
+
 static void pool_end(struct cohort_pool *p)
 {
 	p->ended = true;
@@ -142,7 +152,7 @@ void coh_pool_act(struct cohort_pool *p)
 		if (a.act == COH_PLAN_FAIL)
 			fail_action(p, f);
 		else if (p->inline_ops == NULL)
-			coh_member_give(COH_CONTAINER(struct coh_member, plan, a.member), f);
+			give_action(p, COH_CONTAINER(struct coh_member, plan, a.member), f);
 		else {
 			f->next = NULL;
 			f->refs++; /* the queue's */

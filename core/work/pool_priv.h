@@ -134,8 +134,8 @@ struct coh_member *coh_member_new(struct cohort_pool *p, const struct coh_launch
 /* Start M: connect, watch, greet.  0 or a code with a sentence.  May release the lock (engine.h). */
 int coh_member_start(struct coh_member *m, struct cohort_error *err);
 
-/* Give it a task; it is sent by coh_pool_flush at the latest. */
-void coh_member_give(struct coh_member *m, struct cohort_future *f);
+/* Give it a task, sent by coh_pool_flush at the latest.  0, or -ENOMEM: it was not given. */
+int coh_member_give(struct coh_member *m, struct cohort_future *f);
 
 /* Put a frame for M behind those not yet sent. */
 void coh_member_put(struct coh_member *m, struct coh_frame *f, const void *body, size_t size);

@@ -322,6 +322,7 @@ int coh_serve_new(struct coh_serve **out, struct cohort_conn *conn,
 	s->arg = arg;
 	s->program_fd = -1;
 	coh_conn_set_phase(conn, COH_PHASE_MEMBER);
+	coh_conn_keep_all(conn); /* the coordinator bounds what it has under way */
 	s->watch = coh_watch_new(loop, coh_conn_fd(conn), COH_LOOP_READ, serve_cb, s);
 	if (s->watch == NULL || serve_hello(s) != 0) {
 		s->conn = NULL;

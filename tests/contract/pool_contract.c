@@ -148,6 +148,28 @@ TEST_TIMEOUT(pool, a_result_over_64_MiB_is_an_error_and_the_worker_lives, 60)
 	pool_end(p);
 }
 
+TEST_TIMEOUT(pool, large_arguments_of_quick_tasks_do_not_pile_up, 60)
+{
+	enum { N = 24 };
+	struct cohort_pool *p = pool_begin(NULL);
+	struct cohort_bytes bytes = {.size = (size_t)20 << 20};
+	struct cohort_future *f[N];
+	uint64_t size;
+
+	bytes.data = calloc(1, bytes.size);
+	REQUIRE(bytes.data != NULL);
+	for (int i = 0; i < N; i++)
+		REQUIRE_EQ(cohort_pool_submit(p, &f[i], NULL, "weigh", &bytes), 0);
+	for (int i = 0; i < N; i++) {
+		CHECK_EQ(cohort_future_get(f[i], PATIENCE, NULL, &size), 0);
+		CHECK_EQ(size, bytes.size);
+		cohort_future_free(f[i]);
+	}
+	CHECK_EQ(pool_stats(p).deaths, 0);
+	free((void *)(uintptr_t)bytes.data);
+	pool_end(p);
+}
+
 /* ---- many tasks ---- */
 
 TEST(pool, map_keeps_the_order)

@@ -80,6 +80,17 @@ static int blob(struct cohort_call *call)
 }
 COHORT_TASK(blob, "U", "B");
 
+static int weigh(struct cohort_call *call)
+{
+	struct cohort_bytes bytes;
+	uint64_t size;
+
+	cohort_call_args(call, &bytes);
+	size = bytes.size;
+	return cohort_call_result(call, &size);
+}
+COHORT_TASK(weigh, "B", "U");
+
 static int refuse(struct cohort_call *call)
 {
 	return cohort_call_fail(call, "no, said %s", "the task");

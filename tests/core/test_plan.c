@@ -169,6 +169,34 @@ TEST(plan, bounds_what_is_held_however_short)
 	CHECK_WHOLE(d);
 }
 
+TEST(plan, sends_nothing_ahead_of_large_tasks_to_a_member_that_holds_enough)
+{
+	struct desk *d = desk_new(1, 2, AHEAD);
+
+	desk_measure(d, SHORT);
+	for (int i = 0; i < 10; i++)
+		d->t[i].size = COH_PLAN_AHEAD_SIZE / 4;
+	desk_submit(d, 0, 10);
+	CHECK_EQ(desk_pump(d), 4); /* two for the slots, two more until there is enough */
+	CHECK_EQ(d->m[0].held.size, COH_PLAN_AHEAD_SIZE);
+	CHECK_EQ(coh_plan_hungry(&d->plan, &d->kind), 0);
+	CHECK(coh_plan_result(&d->plan, &d->m[0], &d->t[0], SHORT));
+	CHECK_EQ(desk_pump(d), 1);
+	CHECK_WHOLE(d);
+}
+
+TEST(plan, gives_every_idle_slot_a_task_however_large)
+{
+	struct desk *d = desk_new(1, 4, AHEAD);
+
+	desk_measure(d, SHORT);
+	for (int i = 0; i < 10; i++)
+		d->t[i].size = COH_PLAN_AHEAD_SIZE * 16;
+	desk_submit(d, 0, 10);
+	CHECK_EQ(desk_pump(d), 4);
+	CHECK_WHOLE(d);
+}
+
 TEST(plan, expects_something_of_a_free_task)
 {
 	struct desk *d = desk_new(1, 1, SHORT);

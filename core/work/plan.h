@@ -139,7 +139,7 @@ void coh_plan_fail_all(struct coh_plan *p, int code);
 struct coh_plan_action coh_plan_next(struct coh_plan *p);
 
 /*
- * How many more tasks (of KIND) the members would take at once, beyond those queued; 0 if none.
+ * How many more small tasks (of KIND) the members would take at once, beyond those queued; 0 if none.
  * Costs a step for each member that would take some, so never more than the answer's order.
  */
 size_t coh_plan_hungry(const struct coh_plan *p, const struct coh_plan_kind *kind);

@@ -31,6 +31,7 @@ static void desk_submit(struct desk *d, struct coh_plan_task *t, unsigned kind)
 	if (t->state != COH_PLAN_NEW)
 		return;
 	t->kind = &d->kinds[kind % KINDS];
+	t->size = (size_t)(kind % 4) << 20;
 	coh_plan_submit(&d->plan, t);
 }
 

@@ -412,7 +412,7 @@ static void on_drain(struct world *w)
 	member_start(w, 1 + sim_below(&w->sim, 4));
 }
 
-/* What the plan says it would take of the next tasks is what it takes, if they are of a kind. */
+/* What the plan says it would take of the next tasks is what it takes, if they are of a kind and small. */
 static void on_burst(struct world *w, uint32_t most)
 {
 	const struct coh_plan_kind *kind = w->tasks[w->submitted % w->tasks_count].plan.kind;
@@ -424,7 +424,8 @@ static void on_burst(struct world *w, uint32_t most)
 	for (; n < most && w->submitted < w->tasks_count; n++) {
 		struct task *t = &w->tasks[w->submitted++];
 
-		alike = alike && t->plan.kind == kind;
+		t->plan.size = w->submitted % 5 == 0 ? (size_t)1 << 20 : 64;
+		alike = alike && t->plan.kind == kind && t->plan.size == 64;
 		t->life = HERE;
 		coh_plan_submit(&w->plan, &t->plan);
 	}

@@ -39,6 +39,13 @@ int coh_log_level(void)
 	return atomic_load(&sink_level);
 }
 
+/* S begins a longer form than it needs, a surrogate, or what is beyond U+10FFFF (RFC 3629). */
+static bool utf8_wasteful(const unsigned char *s)
+{
+	return (s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xed && s[1] > 0x9f) ||
+	    (s[0] == 0xf0 && s[1] < 0x90) || (s[0] == 0xf4 && s[1] > 0x8f);
+}
+
 /* The length of the valid UTF-8 sequence at S (1 for ASCII), 0 when there is none. */
 static size_t utf8_length(const unsigned char *s)
 {
@@ -51,7 +58,7 @@ static size_t utf8_length(const unsigned char *s)
 	for (size_t i = 1; i < n; i++)
 		if ((s[i] & 0xc0) != 0x80)
 			return 0;
-	return n;
+	return utf8_wasteful(s) ? 0 : n;
 }
 
 static void escape(char *out, size_t size, const char *in)

@@ -63,6 +63,9 @@ TEST(log, keeps_utf8_and_escapes_what_only_looks_like_it)
 	CHECK_STR(h.line, "\xc3\xa9 \xe2\x82\xac \xf0\x9f\x99\x82");
 	coh_log(COHORT_LOG_INFO, "%s", "\xc3( \xff \xc0\x80 \xe2\x82");
 	CHECK_STR(h.line, "\\xc3( \\xff \\xc0\\x80 \\xe2\\x82");
+	coh_log(COHORT_LOG_INFO, "%s", "\xe0\x80\xaf \xed\xa0\x80 \xf0\x80\x80\x80 \xf4\x90\x80\x80");
+	CHECK_STR(h.line,
+	    "\\xe0\\x80\\xaf \\xed\\xa0\\x80 \\xf0\\x80\\x80\\x80 \\xf4\\x90\\x80\\x80");
 }
 
 TEST(log, cuts_a_long_line)

@@ -554,7 +554,8 @@ TEST(pool, an_idle_worker_that_is_killed_is_replaced)
 
 	if (pool_processes()) {
 		for (int i = 0; i < 4; i++) {
-			CHECK_EQ(cohort_pool_apply(p, PATIENCE, NULL, "whoami", &pid), 0);
+			REQUIRE_EQ(cohort_pool_apply(p, PATIENCE, NULL, "whoami", &pid), 0);
+			REQUIRE(pid > 1); /* 0 would be this very group */
 			kill(pid, SIGKILL);
 		}
 		CHECK_EQ(cohort_pool_apply(p, PATIENCE, NULL, "square", &x, &y), 0);
@@ -581,6 +582,7 @@ TEST(pool, workers_killed_under_load_lose_nothing)
 		if (++got % 500 == 0) {
 			cohort_future_worker(f, who, sizeof who);
 			pid = atoi(strrchr(who, '/') + 1);
+			REQUIRE(pid > 1);
 			kill(pid, SIGKILL);
 		}
 		cohort_future_free(f);

@@ -62,7 +62,7 @@ short coh_conn_events(const struct cohort_conn *c);
 /*
  * Put a frame with a body of N parts behind what waits to be sent, flushing at 64 KiB as
  * cohort_conn_put does; F->length is set from the parts.  With COHORT_NOW it never waits and
- * what the transport does not take is kept in memory (up to 64 MiB beyond: COHORT_ETOOBIG),
+ * what the transport does not take is kept in memory (up to 64 MiB beyond, unless coh_conn_keep_all: COHORT_ETOOBIG),
  * to be sent by a later coh_conn_push.
  */
 int coh_conn_put_frame(struct cohort_conn *c, struct coh_frame *f, const struct iovec *body,

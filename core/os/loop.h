@@ -1,7 +1,7 @@
 /*
- * loop.h - seam 3: how we wait.  Descriptors, timers and a doorbell.
+ * loop.h - seam 3: how we wait.  Descriptors, a deadline and a doorbell.
  *
- * A loop and its watches and timers belong to whoever holds the right to run it (engine.c says
+ * A loop and its watches belong to whoever holds the right to run it (engine.c says
  * who); only coh_loop_wake may be called by others.
  */
 #ifndef COH_OS_LOOP_H
@@ -11,12 +11,10 @@
 
 struct coh_loop;
 struct coh_watch;
-struct coh_timer;
 
 enum { COH_LOOP_READ = 1, COH_LOOP_WRITE = 2 };
 
 typedef void (*coh_watch_fn)(unsigned events, void *arg);
-typedef void (*coh_timer_fn)(void *arg);
 
 /* A loop; NULL when descriptors or memory are out. */
 struct coh_loop *coh_loop_new(void);
@@ -35,10 +33,5 @@ struct coh_watch *coh_watch_new(
 int coh_watch_set(struct coh_watch *w, unsigned events);
 /* May be called from any callback of the loop, its own included.  Before its FD is closed. */
 void coh_watch_free(struct coh_watch *w);
-
-/* Call FN(ARG) at the deadline that coh_timer_set gives (COHORT_FOREVER: not).  NULL: no memory. */
-struct coh_timer *coh_timer_new(struct coh_loop *l, coh_timer_fn fn, void *arg);
-int coh_timer_set(struct coh_timer *t, cohort_time deadline);
-void coh_timer_free(struct coh_timer *t);
 
 #endif

@@ -15,7 +15,6 @@
 #include <event2/event.h>
 #include <event2/event_struct.h>
 #include <stdbool.h>
-#include <sys/eventfd.h>
 #include <unistd.h>
 
 struct coh_loop {
@@ -30,12 +29,6 @@ struct coh_watch {
 	coh_watch_fn fn;
 	void *arg;
 	unsigned events;
-};
-
-struct coh_timer {
-	struct event event;
-	coh_timer_fn fn;
-	void *arg;
 };
 
 static void bell_cb(evutil_socket_t fd, short what, void *arg)
@@ -202,43 +195,4 @@ void coh_watch_free(struct coh_watch *w)
 		return;
 	event_del(&w->event);
 	coh_free(w);
-}
-
-static void timer_cb(evutil_socket_t fd, short what, void *arg)
-{
-	struct coh_timer *t = arg;
-
-	(void)fd;
-	(void)what;
-	t->fn(t->arg);
-}
-
-struct coh_timer *coh_timer_new(struct coh_loop *l, coh_timer_fn fn, void *arg)
-{
-	struct coh_timer *t = coh_calloc(sizeof *t);
-
-	if (t == NULL)
-		return NULL;
-	t->fn = fn;
-	t->arg = arg;
-	event_assign(&t->event, l->base, -1, 0, timer_cb, t);
-	return t;
-}
-
-int coh_timer_set(struct coh_timer *t, cohort_time deadline)
-{
-	struct timeval tv;
-
-	if (deadline == COHORT_FOREVER)
-		return event_del(&t->event) == 0 ? 0 : -ENOMEM;
-	tv = timeval_until(deadline);
-	return event_add(&t->event, &tv) == 0 ? 0 : -ENOMEM;
-}
-
-void coh_timer_free(struct coh_timer *t)
-{
-	if (t == NULL)
-		return;
-	event_del(&t->event);
-	coh_free(t);
 }

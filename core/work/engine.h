@@ -27,7 +27,7 @@ void coh_engine_unlock(void);
 
 /*
  * [lock held] Return with the loop not running (or with this thread inside one of its
- * callbacks), so that watches and timers may be made, changed and freed until the lock is
+ * callbacks), so that watches may be made, changed and freed until the lock is
  * released.  May release the lock for the time a leader needs to step back.
  */
 struct coh_loop *coh_engine_loop(void);

@@ -80,6 +80,22 @@ int coh_conn_fail(struct cohort_conn *c, int code, const char *format, ...)
 	return code;
 }
 
+int coh_conn_fail_stream(struct cohort_conn *c, int code, const char *doing, int e)
+{
+	struct cohort_error why = {0};
+	int rc = c->ops->why != NULL ? c->ops->why(c->self, &why) : 0;
+
+	if (rc != 0)
+		return coh_conn_fail(c, rc, "%s%s", doing, why.text);
+	return coh_conn_fail(c, code, "%s%s", doing, strerror(-e));
+}
+
+void coh_conn_set_framing(struct cohort_conn *c, const struct coh_framing *framing)
+{
+	COH_ASSERT(coh_conn_pending(c) == 0);
+	c->framing = framing;
+}
+
 const struct cohort_error *coh_conn_last_error(const struct cohort_conn *c)
 {
 	struct cohort_error *e = c->error;
@@ -179,8 +195,12 @@ static int conn_give_message(struct cohort_conn *c, struct cohort_message *m,
     enum coh_conn_how how, cohort_time deadline)
 {
 	struct cohort_bytes image;
-	int rc = cohort_message_image(m, &image.data, &image.size);
+	int rc;
 
+	if (c->framing != NULL)
+		return coh_conn_fail(c, COHORT_ENOTSUP,
+		    "the peer takes plain bytes only; send the image by cohort_conn_send_bytes");
+	rc = cohort_message_image(m, &image.data, &image.size);
 	if (rc != 0)
 		return coh_conn_fail_code(c, rc);
 	return conn_give(c, COH_FRAME_MESSAGE, image, how, deadline);

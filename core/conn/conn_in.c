@@ -123,8 +123,7 @@ static int in_end(struct cohort_conn *c, ssize_t end)
 		c->in.failure = coh_conn_fail(c, COHORT_ETRUNCATED,
 		    "closed by the peer in the middle of a message, %zu bytes into it", held);
 	else
-		c->in.failure =
-		    coh_conn_fail(c, COHORT_EPEER, "%s", strerror((int)-end));
+		c->in.failure = coh_conn_fail_stream(c, COHORT_EPEER, "", (int)end);
 	return c->in.failure;
 }
 
@@ -153,6 +152,25 @@ static ssize_t in_read_and_push(struct cohort_conn *c, size_t room, cohort_time 
 	}
 }
 
+/* Take what the stream holds itself: its descriptor would not tell of it again. */
+static int in_drain(struct cohort_conn *c)
+{
+	size_t room;
+	ssize_t n;
+	int rc;
+
+	while (c->ops->ready != NULL && c->ops->ready(c->self)) {
+		rc = in_room(c, in_held(&c->in) + 1, &room);
+		if (rc != 0)
+			return coh_conn_fail_code(c, rc);
+		n = c->ops->read(c->self, c->in.data + c->in.tail, room, COHORT_NOW);
+		if (n <= 0)
+			return 0; /* the next read says why */
+		c->in.tail += (size_t)n;
+	}
+	return 0;
+}
+
 /* Read once towards a frame of NEED bytes. */
 static int in_fill(struct cohort_conn *c, size_t need, cohort_time deadline)
 {
@@ -168,11 +186,22 @@ static int in_fill(struct cohort_conn *c, size_t need, cohort_time deadline)
 		n = c->ops->read(c->self, c->in.data + c->in.tail, room, deadline);
 	if (n > 0) {
 		c->in.tail += (size_t)n;
-		return 0;
+		return in_drain(c);
 	}
 	if (n == -EAGAIN)
 		return coh_conn_fail_code(c, COHORT_ETIMEDOUT);
 	return in_end(c, n);
+}
+
+/* The header at P of a framing that is not ours. */
+static int in_header_other(
+    struct cohort_conn *c, struct coh_frame *f, const unsigned char *p, size_t held)
+{
+	int rc = c->framing->decode(f, p, held, &c->in.header, c->error);
+
+	if (rc < 0)
+		c->in.failure = coh_fail_in(c->error, rc, "connection to %s", c->peer);
+	return rc;
 }
 
 /*
@@ -186,6 +215,9 @@ static int in_header(struct cohort_conn *c, struct coh_frame *f)
 	const unsigned char *p = held != 0 ? c->in.data + c->in.head : part;
 	int rc;
 
+	c->in.header = COH_FRAME_SIZE;
+	if (c->framing != NULL)
+		return in_header_other(c, f, p, held);
 	if (held < COH_FRAME_SIZE) {
 		if (held == 0 || (p[0] == COH_FRAME_MAGIC >> 8 &&
 				     (held < 2 || p[1] == (COH_FRAME_MAGIC & 0xff))))
@@ -211,18 +243,18 @@ static int in_look(struct cohort_conn *c, struct coh_frame *f, size_t *need)
 		in->lent = 0;
 	}
 	for (;;) {
-		*need = COH_FRAME_SIZE;
 		if (in->failure != 0)
 			return coh_conn_fail_again(c, in->failure);
 		rc = in_header(c, f);
+		*need = rc == 1 ? in->header + f->length
+				: c->framing == NULL ? COH_FRAME_SIZE : in_held(in) + 1;
 		if (rc <= 0)
 			return rc;
-		*need += f->length;
 		if (in_held(in) < *need)
 			return 0;
 		if (f->type != COH_FRAME_PING)
 			return 1;
-		coh_conn_out_pong(c, f, in->data + in->head + COH_FRAME_SIZE);
+		coh_conn_out_pong(c, f, in->data + in->head + in->header);
 		in_drop(in, *need);
 	}
 }
@@ -254,7 +286,7 @@ int coh_conn_in_peek(struct cohort_conn *c, struct coh_frame *f, cohort_time dea
 
 const void *coh_conn_in_take(struct cohort_conn *c, const struct coh_frame *f)
 {
-	c->in.lent = COH_FRAME_SIZE + (size_t)f->length;
+	c->in.lent = c->in.header + (size_t)f->length;
 	return coh_conn_in_body(c);
 }
 
@@ -267,10 +299,15 @@ bool coh_conn_has_frame(const struct cohort_conn *c)
 {
 	const struct coh_conn_in *in = &c->in;
 	struct coh_frame f;
-	size_t held = coh_conn_unread(c);
+	size_t held = coh_conn_unread(c), header;
+	int rc;
 
 	if (in->failure != 0)
 		return true;
+	if (c->framing != NULL && held != 0) {
+		rc = c->framing->decode(&f, in->data + in->head + in->lent, held, &header, NULL);
+		return rc < 0 || (rc == 1 && held - header >= f.length);
+	}
 	if (held < COH_FRAME_SIZE)
 		return false;
 	/* What cannot be decoded is not waited for either. */

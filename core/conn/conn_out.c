@@ -41,13 +41,13 @@ size_t coh_conn_pending(const struct cohort_conn *c)
 	return coh_buf_len(&c->out.held);
 }
 
-/* Sending ends with CODE; what was held is lost with it. */
-static int out_end(struct cohort_conn *c, int code, const char *why)
+/* Sending ended with CODE; what was held is lost with it.  Returns CODE. */
+static int out_end(struct cohort_conn *c, int code)
 {
 	coh_buf_fini(&c->out.held);
 	c->out.pongs = 0;
-	c->out.failure = coh_conn_fail(c, code, "cannot send: %s", why);
-	return c->out.failure;
+	c->out.failure = code;
+	return code;
 }
 
 /* One write of the stream.  The count, -EAGAIN, or how sending ended. */
@@ -58,7 +58,7 @@ static ssize_t out_write(
 
 	if (w >= 0 || w == -EAGAIN)
 		return w;
-	return out_end(c, COHORT_EPEER, strerror((int)-w));
+	return out_end(c, coh_conn_fail_stream(c, COHORT_EPEER, "cannot send: ", (int)w));
 }
 
 static void out_emptied(struct coh_conn_out *out)
@@ -111,20 +111,30 @@ int coh_conn_push(struct cohort_conn *c)
 	return rc == COHORT_ETIMEDOUT ? 1 : rc;
 }
 
+/* The header of F at OUT; how many bytes. */
+static size_t out_header(
+    const struct cohort_conn *c, const struct coh_frame *f, unsigned char out[COH_FRAME_SIZE])
+{
+	if (c->framing != NULL)
+		return c->framing->encode(f, out);
+	coh_frame_encode(f, out);
+	return COH_FRAME_SIZE;
+}
+
 /* A small frame: behind those held, and out when there is enough of them. */
 static int out_copied(
     struct cohort_conn *c, const struct coh_conn_outgoing *o, cohort_time deadline)
 {
 	struct coh_buf *held = &c->out.held;
-	size_t size = COH_FRAME_SIZE + (size_t)o->frame->length;
-	unsigned char *p;
+	unsigned char header[COH_FRAME_SIZE], *p;
+	size_t head = out_header(c, o->frame, header), size = head + o->frame->length;
 	int rc = coh_buf_reserve(held, size);
 
 	if (rc != 0)
 		return coh_conn_fail_code(c, rc);
 	p = held->data + held->tail;
-	coh_frame_encode(o->frame, p);
-	p += COH_FRAME_SIZE;
+	memcpy(p, header, head);
+	p += head;
 	for (int i = 0; i < o->n; i++) {
 		if (o->body[i].iov_len != 0)
 			memcpy(p, o->body[i].iov_base, o->body[i].iov_len);
@@ -184,7 +194,8 @@ static int out_late(struct cohort_conn *c, const struct coh_conn_outgoing *o,
 	}
 	rc = out_keep(c, iov, o->n + 2);
 	if (rc != 0 && begun)
-		return out_end(c, rc, "no memory for the rest of a message that is partly out");
+		return out_end(c, coh_conn_fail(c, rc,
+		    "cannot send: no memory for the rest of a message that is partly out"));
 	return rc != 0 ? coh_conn_fail_code(c, rc) : 0;
 }
 
@@ -195,13 +206,13 @@ static int out_gathered(
 	struct iovec iov[COH_CONN_PARTS + 2];
 	unsigned char header[COH_FRAME_SIZE];
 	size_t before = coh_conn_pending(c), left, sent = 0;
+	size_t head = out_header(c, o->frame, header);
 	ssize_t n;
 
-	coh_frame_encode(o->frame, header);
 	iov[0] = (struct iovec){before != 0 ? c->out.held.data + c->out.held.head : NULL, before};
-	iov[1] = (struct iovec){header, sizeof header};
+	iov[1] = (struct iovec){header, head};
 	memcpy(iov + 2, o->body, (size_t)o->n * sizeof *iov);
-	for (left = before + sizeof header + o->frame->length; sent < left; sent += (size_t)n) {
+	for (left = before + head + o->frame->length; sent < left; sent += (size_t)n) {
 		n = out_write(c, iov, o->n + 2, deadline);
 		if (n == -EAGAIN)
 			return out_late(c, o, iov, sent > before);

@@ -33,6 +33,16 @@ struct coh_stream_ops {
 	short (*events)(void *self, bool writing);
 	/* Close and free SELF. */
 	void (*close)(void *self);
+	/*
+	 * May be NULL.  True when there are bytes to read that the descriptor does not tell of,
+	 * since the transport has taken them from it already: whoever reads goes on until it is false.
+	 */
+	bool (*ready)(void *self);
+	/*
+	 * May be NULL.  After a read or write that failed: the COHORT_* code that says more than
+	 * its -errno, with a sentence in ERR that does not name the peer; 0 when there is none.
+	 */
+	int (*why)(void *self, struct cohort_error *err);
 };
 
 /*

@@ -8,6 +8,7 @@
 #define COH_CONN_STRUCT_H
 
 #include "conn/conn_priv.h"
+#include "conn/framing.h"
 
 #define COH_CONN_MAGIC 0x636f6e6eu
 
@@ -16,6 +17,7 @@ struct coh_conn_in {
 	unsigned char *data;
 	size_t head, tail, cap;
 	size_t lent;
+	size_t header;     /* bytes of the header of the frame last looked at */
 	unsigned int calm; /* reads since a message last needed more than the least capacity */
 	int failure;       /* how this direction ended; 0 while it lives */
 };
@@ -31,6 +33,7 @@ struct cohort_conn {
 	uint32_t magic;
 	enum coh_frame_phase phase;
 	const struct coh_stream_ops *ops;
+	const struct coh_framing *framing; /* NULL: ours */
 	void *self;
 	struct coh_conn_in in;
 	struct coh_conn_out out;
@@ -48,6 +51,9 @@ static inline int coh_conn_fail_code(struct cohort_conn *c, int code)
 	c->error->text[0] = '\0';
 	return code;
 }
+
+/* The stream said E (-errno): CODE, or what it knows better, kept with a sentence.  Returns it. */
+int coh_conn_fail_stream(struct cohort_conn *c, int code, const char *doing, int e);
 
 /* Free C but not its stream. */
 void coh_conn_dispose(struct cohort_conn *c);
@@ -78,7 +84,7 @@ const void *coh_conn_in_take(struct cohort_conn *c, const struct coh_frame *f);
 /* The body of the frame that was seen last. */
 static inline const void *coh_conn_in_body(const struct cohort_conn *c)
 {
-	return c->in.data + c->in.head + COH_FRAME_SIZE;
+	return c->in.data + c->in.head + c->in.header;
 }
 
 /* Read once without waiting: true when something came (or C ended). */

@@ -43,10 +43,14 @@ static const struct scheme {
 	[COH_ADDRESS_UNIX] = {"unix", read_path},
 	[COH_ADDRESS_TCP] = {"tcp", read_host_port},
 	[COH_ADDRESS_TLS] = {"tls", read_host_port},
+	[COH_ADDRESS_PYTHON_TCP] = {"python+tcp", read_host_port},
+	[COH_ADDRESS_PYTHON_UNIX] = {"python+unix", read_path},
 };
 
 #define SCHEMES (sizeof schemes / sizeof *schemes)
-#define ALLOWED "allowed are inline:, thread:N, local:N, unix:/PATH, tcp://HOST:PORT"
+#define ALLOWED                                                                                   \
+	"allowed are inline:, thread:N, local:N, unix:/PATH, tcp://HOST:PORT, tls://HOST:PORT, "  \
+	"python+tcp://HOST:PORT, python+unix:/PATH"
 
 /* Refuse: WHY says what is allowed; AT is where the reading stopped. */
 static int refuse(struct reader *r, const char *at, const char *why)
@@ -304,10 +308,12 @@ void coh_address_print(const struct coh_address *a, char out[COH_ADDRESS_TEXT])
 			snprintf(out, COH_ADDRESS_TEXT, "%s:%u", name, a->count);
 		return;
 	case COH_ADDRESS_UNIX:
+	case COH_ADDRESS_PYTHON_UNIX:
 		snprintf(out, COH_ADDRESS_TEXT, "%s%s:%s", listen, name, a->where);
 		return;
 	case COH_ADDRESS_TCP:
 	case COH_ADDRESS_TLS:
+	case COH_ADDRESS_PYTHON_TCP:
 		snprintf(out, COH_ADDRESS_TEXT, "%s%s://%s%s%s:%u", listen, name, v6 ? "[" : "",
 		    a->where, v6 ? "]" : "", (unsigned)a->port);
 		return;
@@ -331,23 +337,31 @@ bool coh_address_is_node(const struct coh_address *a)
 	    a->kind == COH_ADDRESS_TLS;
 }
 
+bool coh_address_is_python(const struct coh_address *a)
+{
+	return a->kind == COH_ADDRESS_PYTHON_TCP || a->kind == COH_ADDRESS_PYTHON_UNIX;
+}
+
+bool coh_address_is_path(const struct coh_address *a)
+{
+	return a->kind == COH_ADDRESS_UNIX || a->kind == COH_ADDRESS_PYTHON_UNIX;
+}
+
 int coh_address_check(
     const struct coh_address *a, enum coh_address_use use, struct cohort_error *err)
 {
 	char text[COH_ADDRESS_TEXT];
 
 	coh_address_print(a, text);
-	if (!coh_address_is_node(a))
+	if (!coh_address_is_node(a) && !coh_address_is_python(a))
 		return coh_fail(err, COHORT_EADDRESS,
-		    "address %s: it names no other process; allowed are unix:/PATH and tcp://HOST:PORT",
+		    "address %s: it names no other process; allowed are unix:/PATH, tcp://HOST:PORT and "
+		    "tls://HOST:PORT",
 		    text);
-	if (a->kind == COH_ADDRESS_TLS)
-		return coh_fail(err, COHORT_ENOTSUP,
-		    "address %s: this build speaks tcp and unix, not tls", text);
 	if (use == COH_ADDRESS_DIAL && a->listen)
 		return coh_fail(err, COHORT_EADDRESS,
 		    "address %s: listen: is an address to be dialled at, it cannot be dialled", text);
-	if (use == COH_ADDRESS_DIAL && a->kind == COH_ADDRESS_TCP && a->port == 0)
+	if (use == COH_ADDRESS_DIAL && !coh_address_is_path(a) && a->port == 0)
 		return coh_fail(err, COHORT_EADDRESS,
 		    "address %s: port 0 cannot be dialled; allowed is 1 to 65535", text);
 	return 0;

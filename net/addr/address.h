@@ -6,7 +6,9 @@
  *   local:N    local:         N worker processes; as many as CPUs
  *   unix:/PATH                a Unix socket
  *   tcp://HOST:PORT           HOST: a name, IPv4, or IPv6 in brackets
- *   tls://HOST:PORT           understood, and refused where it would be used
+ *   tls://HOST:PORT           the same, encrypted
+ *   python+tcp://HOST:PORT    a peer that is Python's multiprocessing.connection
+ *   python+unix:/PATH
  *   listen:ADDRESS            of unix, tcp or tls: be dialled there instead of dialling
  *   ADDRESS,ADDRESS,...       several of unix, tcp and tls
  *
@@ -29,6 +31,8 @@ enum coh_address_kind {
 	COH_ADDRESS_UNIX,
 	COH_ADDRESS_TCP,
 	COH_ADDRESS_TLS,
+	COH_ADDRESS_PYTHON_TCP,
+	COH_ADDRESS_PYTHON_UNIX,
 };
 
 #define COH_ADDRESS_COUNT_MAX 4096 /* threads or workers one address may ask for */
@@ -42,8 +46,8 @@ struct coh_address {
 	enum coh_address_kind kind;
 	bool listen;                           /* "listen:" stood in front */
 	unsigned count;                        /* thread, local: how many; 0: as many as CPUs */
-	uint16_t port;                         /* tcp, tls; 0: the system's choice, to listen only */
-	char where[COH_ADDRESS_HOST_MAX + 1];  /* tcp, tls: host without brackets; unix: path */
+	uint16_t port;                         /* with a host; 0: the system's choice, to listen only */
+	char where[COH_ADDRESS_HOST_MAX + 1];  /* host without brackets, or path */
 };
 
 /* What someone wants to do with an address. */
@@ -75,12 +79,18 @@ bool coh_address_equal(const struct coh_address *a, const struct coh_address *b)
 /* The word in front of the colon: "tcp". */
 const char *coh_address_scheme(enum coh_address_kind kind);
 
-/* True for unix, tcp and tls: something of the network, not of this process. */
+/* True for unix, tcp and tls: something of the network that may be a node, not of this process. */
 bool coh_address_is_node(const struct coh_address *a);
 
+/* True for the two kinds where a Python peer is met: data only, never a node. */
+bool coh_address_is_python(const struct coh_address *a);
+
+/* True when A is a path, false when it is host and port. */
+bool coh_address_is_path(const struct coh_address *a);
+
 /*
- * May this build USE A?  0; COHORT_EADDRESS (not an address of a node; port 0 to dial;
- * "listen:" to dial); COHORT_ENOTSUP (tls).
+ * May A be used so?  0; COHORT_EADDRESS (nothing that is met by a connection; port 0 to dial;
+ * "listen:" to dial).
  */
 int coh_address_check(
     const struct coh_address *a, enum coh_address_use use, struct cohort_error *err);

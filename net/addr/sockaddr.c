@@ -136,7 +136,7 @@ int coh_sockaddr_from_address(
 	struct sockaddr_in in4 = {.sin_family = AF_INET, .sin_port = htons(a->port)};
 
 	memset(out, 0, sizeof *out);
-	if (a->kind == COH_ADDRESS_UNIX)
+	if (coh_address_is_path(a))
 		return from_path(a->where, out, len);
 	if (!coh_address_is_node(a))
 		return COHORT_EADDRESS;

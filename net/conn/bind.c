@@ -126,6 +126,7 @@ static int bind_open(struct coh_bound *b, const struct sockaddr *sa, socklen_t l
 {
 	struct sockaddr_storage real;
 	socklen_t real_len = sizeof real;
+	enum coh_address_kind kind;
 	char text[COH_ADDRESS_TEXT];
 	int rc = sa->sa_family == AF_UNIX ? bind_unix(b, sa, len, err) : bind_tcp(b, sa, len, err);
 
@@ -135,9 +136,12 @@ static int bind_open(struct coh_bound *b, const struct sockaddr *sa, socklen_t l
 	if (listen(b->fd, backlog > 0 ? backlog : BACKLOG) != 0 ||
 	    getsockname(b->fd, (struct sockaddr *)&real, &real_len) != 0)
 		return coh_fail_errno(err, errno, "cannot listen at %s", text);
-	if (sa->sa_family != AF_UNIX)
-		return coh_sockaddr_to_address((struct sockaddr *)&real, real_len, &b->address);
-	return 0;
+	if (sa->sa_family == AF_UNIX)
+		return 0;
+	kind = b->address.kind;
+	rc = coh_sockaddr_to_address((struct sockaddr *)&real, real_len, &b->address);
+	b->address.kind = kind;
+	return rc;
 }
 
 int coh_bind(struct coh_bound *b, const struct coh_address *a,
@@ -154,12 +158,9 @@ int coh_bind(struct coh_bound *b, const struct coh_address *a,
 	rc = coh_resolve(&b->address, &where, err);
 	if (rc != 0)
 		return coh_fail_in(err, rc, "cannot listen at %s", text);
-	if (!coh_sockaddr_is_local(sa, where.at[0].len) && !options->insecure_plaintext)
-		return coh_fail(err, COHORT_EPLAINTEXT,
-		    "cannot listen at %s: it can be reached from other machines, and the traffic "
-		    "would be in clear text; listen at 127.0.0.1, [::1] or a Unix socket (an ssh tunnel "
-		    "leads there), or say --insecure-plaintext if you trust the network",
-		    text);
+	rc = coh_mode_choose(&b->mode, &b->address, sa, where.at[0].len, options, err);
+	if (rc != 0)
+		return coh_fail_in(err, rc, "cannot listen");
 	b->fd = socket(sa->sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (b->fd < 0)
 		return coh_fail_errno(err, errno, "cannot listen at %s", text);

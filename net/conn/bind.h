@@ -5,6 +5,7 @@
 #define COH_CONN_BIND_H
 
 #include "addr/address.h"
+#include "conn/mode.h"
 
 #include <sys/types.h>
 
@@ -13,6 +14,7 @@ struct cohort_net_options;
 struct coh_bound {
 	int fd; /* listening, non-blocking */
 	struct coh_address address; /* with the real port */
+	enum coh_mode mode;
 	dev_t dev; /* of a Unix socket: the file that is ours */
 	ino_t ino;
 };

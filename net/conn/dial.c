@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "conn/listener_priv.h"
+#include "conn/mode.h"
 
 #include <cohort/dial.h>
 #include <errno.h>
@@ -92,49 +93,40 @@ static int dial_connect(const struct sockaddr *sa, socklen_t len, cohort_time de
 	return rc;
 }
 
-static int plaintext_check(const struct coh_resolved *where, const char *address,
-    const struct cohort_net_options *options, struct cohort_error *err)
-{
-	if (options != NULL && options->insecure_plaintext)
-		return 0;
-	for (int i = 0; i < where->n; i++)
-		if (!coh_sockaddr_is_local(
-			(const struct sockaddr *)&where->at[i].sa, where->at[i].len))
-			return coh_fail(err, COHORT_EPLAINTEXT,
-			    "cannot dial %s: it is another machine, and the traffic would be in clear "
-			    "text; go through an ssh tunnel to 127.0.0.1 or a Unix socket, or say "
-			    "--insecure-plaintext if you trust the network",
-			    address);
-	return 0;
-}
-
 /* The first of WHERE that takes a connection: its descriptor, or why the last one did not. */
-static int dial_any(const struct coh_resolved *where, const char *address, cohort_time deadline,
+static int dial_any(const struct coh_resolved *where, const struct coh_address *a,
+    enum coh_mode *mode, const struct coh_dial *how, cohort_time deadline,
     struct cohort_error *err)
 {
-	int fd = -EADDRNOTAVAIL;
+	char address[COH_ADDRESS_TEXT];
+	int rc, fd = -EADDRNOTAVAIL;
 
 	for (int i = 0; i < where->n; i++) {
-		fd = dial_connect((const struct sockaddr *)&where->at[i].sa, where->at[i].len,
-		    share(deadline, where->n - i));
+		const struct sockaddr *sa = (const struct sockaddr *)&where->at[i].sa;
+
+		rc = coh_mode_choose(mode, a, sa, where->at[i].len, how->options, err);
+		if (rc != 0)
+			return coh_fail_in(err, rc, "cannot dial");
+		fd = dial_connect(sa, where->at[i].len, share(deadline, where->n - i));
 		if (fd >= 0)
 			return fd;
 	}
+	coh_address_print(a, address);
 	if (fd == -ETIMEDOUT)
 		return coh_fail(err, COHORT_ETIMEDOUT, "cannot dial %s: no answer in time", address);
 	return coh_fail_errno(err, -fd, "cannot dial %s", address);
 }
 
-/* FD is connected: is it one of ours?  Takes FD in any case. */
-static int dial_greet(struct cohort_conn **conn, int fd, const char *address,
+/* S is connected: is it one of ours?  Takes its descriptor in any case. */
+static int dial_greet(struct cohort_conn **conn, const struct coh_mode_socket *s,
     const struct coh_dial *how, cohort_time deadline, struct cohort_error *err)
 {
 	struct coh_greeting g;
 	cohort_time limit = cohort_in(HANDSHAKE);
-	int rc = coh_conn_from_fd(conn, fd, COH_PHASE_STRANGER, address, err);
+	int rc = coh_mode_conn(conn, s, err);
 
 	if (rc != 0) {
-		close(fd);
+		close(s->fd);
 		return rc;
 	}
 	rc = coh_greeting_init(&g, *conn, how->id, COH_HANDSHAKE_CLIENT, err);
@@ -158,6 +150,8 @@ int coh_dial(struct cohort_conn **conn, const char *address, const struct coh_di
 	struct coh_address a;
 	struct coh_resolved where;
 	char text[COH_ADDRESS_TEXT];
+	struct coh_mode_socket s = {
+	    .role = COH_HANDSHAKE_CLIENT, .id = how->id, .peer = text, .host = a.where};
 	int rc = coh_address_parse(&a, address, err);
 
 	*conn = NULL;
@@ -169,11 +163,8 @@ int coh_dial(struct cohort_conn **conn, const char *address, const struct coh_di
 	rc = coh_resolve(&a, &where, err);
 	if (rc != 0)
 		return coh_fail_in(err, rc, "cannot dial %s", text);
-	rc = plaintext_check(&where, text, how->options, err);
-	if (rc != 0)
-		return rc;
-	rc = dial_any(&where, text, deadline, err);
-	return rc < 0 ? rc : dial_greet(conn, rc, text, how, deadline, err);
+	s.fd = dial_any(&where, &a, &s.mode, how, deadline, err);
+	return s.fd < 0 ? s.fd : dial_greet(conn, &s, how, deadline, err);
 }
 
 int cohort_dial(struct cohort_conn **conn, const char *address,

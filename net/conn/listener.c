@@ -24,6 +24,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "conn/bind.h"
+#include "conn/mode.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -131,11 +132,16 @@ static void stranger_free(struct cohort_listener *l, struct stranger *s)
 /* A stranger out of the accepted FD, taken in any case. */
 static void stranger_new(struct cohort_listener *l, int fd, const char *peer)
 {
+	struct coh_mode_socket socket = {.fd = fd,
+	    .mode = l->bound.mode,
+	    .role = COH_HANDSHAKE_SERVER,
+	    .id = &l->id,
+	    .peer = peer};
 	struct stranger *s = coh_calloc(sizeof *s);
 	struct cohort_error err = {0};
 	int rc;
 
-	if (s == NULL || coh_conn_from_fd(&s->conn, fd, COH_PHASE_STRANGER, peer, &err) != 0) {
+	if (s == NULL || coh_mode_conn(&s->conn, &socket, &err) != 0) {
 		listener_log(l, "no memory for another stranger");
 		coh_free(s);
 		fd_refuse(fd, COHORT_EBUSY);

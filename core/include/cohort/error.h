@@ -61,7 +61,9 @@ extern "C" {
 	X(COHORT_ENAME, -10032, "the name is not of the form [A-Za-z0-9_.-]{1,64}")           \
 	X(COHORT_EBUSY, -10033, "the limit on peers is reached")                              \
 	X(COHORT_ENOTSUP, -10034, "this kind of object or address does not offer that")       \
-	X(COHORT_EARGUMENT, -10035, "an argument is out of its range")
+	X(COHORT_EARGUMENT, -10035, "an argument is out of its range")                        \
+	X(COHORT_ESILENT, -10036, "the peer promised signs of life and gave none")            \
+	X(COHORT_ESTALLED, -10037, "the peer began a message and did not finish it in time")
 
 enum cohort_code {
 	COHORT_OK = 0,

@@ -22,6 +22,8 @@
 extern "C" {
 #endif
 
+struct cohort_backoff;
+
 /* How to meet peers, for cohort_listen and cohort_dial.  Zero it, then set what you need. */
 struct cohort_net_options {
 	const struct cohort_key *key; /* borrowed until the listener is closed, or the dial returns */
@@ -30,6 +32,14 @@ struct cohort_net_options {
 	const char *name;             /* ours, told to the peer ([A-Za-z0-9_.-]{1,64}); NULL: "pid-N" */
 	int insecure_plaintext;       /* non-zero: clear text may leave this machine */
 	int backlog;                  /* listen: connects that may wait for accept; 0: 128 */
+	/* tls: mutual TLS by certificates in place of the key; all are PEM files */
+	const char *cert_file;        /* our chain and its private key, as private as a key file; NULL: the key */
+	const char *ca_file;          /* who signs our peers; needed with cert_file; nobody else is believed */
+	const char *crl_file;         /* what it has taken back; NULL: nothing */
+	const char *const *peers;     /* the names let in, ended by NULL; NULL: every name that is signed */
+	cohort_time heartbeat;        /* a sign of life so often, when both ends look at the connection so often; 0: none */
+	int python_md5;               /* python+...: non-zero: also Python 3.11 and older, which know MD5 only */
+	const struct cohort_backoff *retry; /* dial: try again so, until the deadline; NULL: one try (dial.h) */
 };
 
 struct cohort_listener;

@@ -1,0 +1,66 @@
+/*
+ * mode.c - the table of mode.h as code.
+ */
+#include "conn/mode.h"
+
+#include "addr/sockaddr.h"
+#include "base/err.h"
+#include "conn/conn_priv.h"
+
+#include <cohort/listener.h>
+
+static int choose_tcp(enum coh_mode *mode, const struct coh_address *a, const struct sockaddr *sa,
+    socklen_t len, const struct cohort_net_options *options, struct cohort_error *err)
+{
+	char text[COH_ADDRESS_TEXT];
+
+	*mode = COH_MODE_LOOPBACK;
+	if (coh_sockaddr_is_local(sa, len))
+		return 0;
+	*mode = COH_MODE_PLAINTEXT;
+	if (options != NULL && options->insecure_plaintext)
+		return 0;
+	coh_address_print(a, text);
+	return coh_fail(err, COHORT_EPLAINTEXT,
+	    "%s: it reaches other machines, and the traffic would be in clear text; use 127.0.0.1, "
+	    "[::1] or a Unix socket (an ssh tunnel leads there), or say --insecure-plaintext if you "
+	    "trust the network",
+	    text);
+}
+
+int coh_mode_choose(enum coh_mode *mode, const struct coh_address *a, const struct sockaddr *sa,
+    socklen_t len, const struct cohort_net_options *options, struct cohort_error *err)
+{
+	char text[COH_ADDRESS_TEXT];
+
+	switch (a->kind) {
+	case COH_ADDRESS_UNIX:
+		*mode = COH_MODE_UNIX;
+		return 0;
+	case COH_ADDRESS_TCP:
+		return choose_tcp(mode, a, sa, len, options, err);
+	default:
+		coh_address_print(a, text);
+		return coh_fail(err, COHORT_ENOTSUP, "%s: this build speaks tcp and unix, not tls", text);
+	}
+}
+
+int coh_mode_conn(
+    struct cohort_conn **out, const struct coh_mode_socket *s, struct cohort_error *err)
+{
+	return coh_conn_from_fd(out, s->fd, COH_PHASE_STRANGER, s->peer, err);
+}
+
+const char *coh_mode_text(enum coh_mode mode)
+{
+	static const char *const texts[] = {
+	    [COH_MODE_UNIX] = "own handshake, clear text through a Unix socket of this machine",
+	    [COH_MODE_LOOPBACK] = "own handshake, clear text over the loopback of this machine",
+	    [COH_MODE_PLAINTEXT] = "own handshake, INSECURE clear text over the network",
+	    [COH_MODE_TLS_KEY] = "TLS 1.3, by the key",
+	    [COH_MODE_TLS_CERTIFICATE] = "TLS 1.3, by certificates",
+	    [COH_MODE_PYTHON] = "Python's handshake, clear text",
+	};
+
+	return texts[mode];
+}

@@ -11,6 +11,7 @@
 
 #include "base/err.h"
 #include "base/mem.h"
+#include "base/object.h"
 
 #include <errno.h>
 #include <stdint.h>
@@ -22,7 +23,8 @@
 
 struct secret {
 	uint32_t mark;
-	unsigned char prk[COH_HASH_SIZE];
+	int count;
+	unsigned char prk[COH_AUTHKEY_MAX][COH_HASH_SIZE];
 };
 
 struct cohort_key {
@@ -45,37 +47,50 @@ static void *secret_page(size_t *size)
 	return p;
 }
 
-static int key_extract(struct cohort_key *key, const void *bytes, size_t n)
+static int key_extract(struct secret *s, const struct coh_span *secrets, int count)
 {
 	static const char salt[] = "cohort-hs1 authkey";
-	int rc = coh_hmac_extract((struct coh_span){salt, sizeof salt - 1},
-	    (struct coh_span){bytes, n}, key->secret->prk);
+	int rc = 0;
 
-	if (rc == 0)
-		key->secret->mark = KEY_MARK;
+	for (int i = 0; i < count && rc == 0; i++)
+		rc = coh_hmac_extract(
+		    (struct coh_span){salt, sizeof salt - 1}, secrets[i], s->prk[i]);
+	if (rc == 0) {
+		s->count = count;
+		s->mark = KEY_MARK;
+	}
 	return rc;
 }
 
-int cohort_key_new(
-    struct cohort_key **out, const void *secret, size_t size, struct cohort_error *err)
+int coh_authkey_new(struct cohort_key **out, const struct coh_span *secrets, int count,
+    struct cohort_error *err)
 {
 	struct cohort_key *key;
 	int rc;
 
 	*out = NULL;
-	if (size < COHORT_KEY_MIN || size > COHORT_KEY_MAX)
-		return coh_fail(err, COHORT_EKEY, "key: %zu bytes, allowed are %d to %d", size,
-		    COHORT_KEY_MIN, COHORT_KEY_MAX);
+	COH_ASSERT(count >= 1 && count <= COH_AUTHKEY_MAX);
+	for (int i = 0; i < count; i++)
+		if (secrets[i].size < COHORT_KEY_MIN || secrets[i].size > COHORT_KEY_MAX)
+			return coh_fail(err, COHORT_EKEY, "key: %zu bytes, allowed are %d to %d",
+			    secrets[i].size, COHORT_KEY_MIN, COHORT_KEY_MAX);
 	key = coh_calloc(sizeof *key);
 	if (key != NULL)
 		key->secret = secret_page(&key->size);
-	rc = key != NULL && key->secret != NULL ? key_extract(key, secret, size) : -ENOMEM;
+	rc = key != NULL && key->secret != NULL ? key_extract(key->secret, secrets, count)
+						: -ENOMEM;
 	if (rc < 0) {
 		cohort_key_free(key);
 		return coh_fail(err, rc, "key: %s", cohort_strerror(rc));
 	}
 	*out = key;
 	return 0;
+}
+
+int cohort_key_new(
+    struct cohort_key **out, const void *secret, size_t size, struct cohort_error *err)
+{
+	return coh_authkey_new(out, &(struct coh_span){secret, size}, 1, err);
 }
 
 void cohort_key_free(struct cohort_key *key)
@@ -89,20 +104,38 @@ void cohort_key_free(struct cohort_key *key)
 	coh_free(key);
 }
 
-const unsigned char *coh_authkey_prk(const struct cohort_key *key, struct cohort_error *err)
+int coh_authkey_count(const struct cohort_key *key)
 {
-	if (key->secret->mark == KEY_MARK)
-		return key->secret->prk;
+	return key->secret->mark == KEY_MARK ? key->secret->count : 0;
+}
+
+const unsigned char *coh_authkey_prk(
+    const struct cohort_key *key, int index, struct cohort_error *err)
+{
+	if (key->secret->mark == KEY_MARK) {
+		COH_ASSERT(index >= 0 && index < key->secret->count);
+		return key->secret->prk[index];
+	}
 	coh_fail(err, COHORT_EKEY,
 	    "key: wiped, since this process was forked after loading it; load it again here");
 	return NULL;
 }
 
-int coh_authkey_derive(const struct cohort_key *key, const char *label, const char *cluster,
+int coh_authkey_derive(const struct cohort_key *key, const struct coh_authkey_use *use,
     unsigned char out[COH_HASH_SIZE])
 {
-	const struct coh_span info[] = {{label, strlen(label) + 1}, {cluster, strlen(cluster)}};
-	const unsigned char *prk = coh_authkey_prk(key, NULL);
+	const struct coh_span info[] = {
+	    {use->label, strlen(use->label) + 1}, {use->cluster, strlen(use->cluster)}};
+	const unsigned char *prk = coh_authkey_prk(key, use->index, NULL);
 
 	return prk != NULL ? coh_hmac_expand(prk, info, 2, out, COH_HASH_SIZE) : COHORT_EKEY;
+}
+
+int coh_authkey_id(const struct cohort_key *key, int index, unsigned char out[COH_AUTHKEY_ID])
+{
+	static const char label[] = "cohort-key-id"; /* with the 0 at its end */
+	const struct coh_span info = {label, sizeof label};
+	const unsigned char *prk = coh_authkey_prk(key, index, NULL);
+
+	return prk != NULL ? coh_hmac_expand(prk, &info, 1, out, COH_AUTHKEY_ID) : COHORT_EKEY;
 }

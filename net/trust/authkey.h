@@ -2,7 +2,8 @@
  * authkey.h - the inside of a key, for what derives others from it.
  *
  * The secret itself is not kept: only what HKDF extracted from it, under the salt
- * "cohort-hs1 authkey", so that no key ever signs a message that a peer chose.
+ * "cohort-hs1 authkey", so that no key ever signs a message that a peer chose.  A key has one
+ * secret, or two while a cluster goes over from one to the other.
  */
 #ifndef COH_TRUST_AUTHKEY_H
 #define COH_TRUST_AUTHKEY_H
@@ -11,17 +12,40 @@
 
 #include <cohort/auth.h>
 
-/*
- * The extracted key (COH_HASH_SIZE bytes), KEY's, for its life; NULL with COHORT_EKEY in ERR
- * when this process was forked after the key was loaded.  Any thread.
- */
-const unsigned char *coh_authkey_prk(const struct cohort_key *key, struct cohort_error *err);
+#define COH_AUTHKEY_MAX 2 /* the key in use, and in a time of change the other one */
+#define COH_AUTHKEY_ID 4  /* bytes by which a key is told from the other without showing it */
 
 /*
- * Derive COH_HASH_SIZE bytes for the purpose LABEL in CLUSTER: HKDF-Expand(prk, LABEL || 0 ||
- * CLUSTER).  0, COHORT_EKEY (as above), -ENOMEM, COHORT_EAUTH.
+ * A key of COUNT secrets, 1 to COH_AUTHKEY_MAX: who dials uses the first, who listens takes any of
+ * them.  As cohort_key_new, for each.
  */
-int coh_authkey_derive(const struct cohort_key *key, const char *label, const char *cluster,
+int coh_authkey_new(struct cohort_key **out, const struct coh_span *secrets, int count,
+    struct cohort_error *err);
+
+/* How many secrets KEY has; 0 when this process was forked after the key was loaded. */
+int coh_authkey_count(const struct cohort_key *key);
+
+/*
+ * What was extracted from its secret INDEX (COH_HASH_SIZE bytes), KEY's, for its life; NULL with
+ * COHORT_EKEY in ERR when this process was forked after the key was loaded.  Any thread.
+ */
+const unsigned char *coh_authkey_prk(
+    const struct cohort_key *key, int index, struct cohort_error *err);
+
+/* A derived key: what it is for, and in which cluster. */
+struct coh_authkey_use {
+	int index; /* of the secret */
+	const char *label, *cluster;
+};
+
+/*
+ * Derive COH_HASH_SIZE bytes for USE: HKDF-Expand(prk, label || 0 || cluster).  0, COHORT_EKEY (as
+ * above), -ENOMEM, COHORT_EAUTH.
+ */
+int coh_authkey_derive(const struct cohort_key *key, const struct coh_authkey_use *use,
     unsigned char out[COH_HASH_SIZE]);
+
+/* The id of secret INDEX: HKDF-Expand(prk, "cohort-key-id" || 0).  May be seen by all.  As above. */
+int coh_authkey_id(const struct cohort_key *key, int index, unsigned char out[COH_AUTHKEY_ID]);
 
 #endif

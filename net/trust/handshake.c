@@ -33,6 +33,7 @@
 
 #include <string.h>
 
+#define DIALS_WITH 0 /* the secret of a key that a client proves; a server takes any of them */
 #define SERVER_PROOF_SIZE (COH_HANDSHAKE_SESSION + 8 + COH_HASH_SIZE)
 
 static const char client_label[] = "cohort-hs1 client finished";
@@ -141,13 +142,14 @@ static int make_transcript(struct coh_handshake *hs, struct coh_span ch, struct 
 	return coh_hash_parts(parts, sizeof parts / sizeof *parts, hs->transcript);
 }
 
-/* HMAC of the transcript and N more parts under the key that LABEL names. */
-static int make_proof(const struct coh_handshake *hs, const char *label, struct coh_span more,
-    unsigned char out[COH_HASH_SIZE])
+/* HMAC of the transcript and MORE under the key that LABEL derives from secret INDEX. */
+static int make_proof(const struct coh_handshake *hs, int index, const char *label,
+    struct coh_span more, unsigned char out[COH_HASH_SIZE])
 {
 	const struct coh_span parts[] = {{hs->transcript, sizeof hs->transcript}, more};
+	const struct coh_authkey_use use = {index, label, hs->config.cluster};
 	unsigned char key[COH_HASH_SIZE];
-	int rc = coh_authkey_derive(hs->config.key, label, hs->config.cluster, key);
+	int rc = coh_authkey_derive(hs->config.key, &use, key);
 
 	if (rc == 0)
 		rc = coh_hmac_sign((struct coh_span){key, sizeof key}, parts, 2, out);
@@ -155,20 +157,22 @@ static int make_proof(const struct coh_handshake *hs, const char *label, struct 
 	return rc;
 }
 
-static int make_client_proof(const struct coh_handshake *hs, unsigned char out[COH_HASH_SIZE])
+static int make_client_proof(
+    const struct coh_handshake *hs, int index, unsigned char out[COH_HASH_SIZE])
 {
-	return make_proof(hs, client_label, (struct coh_span){NULL, 0}, out);
+	return make_proof(hs, index, client_label, (struct coh_span){NULL, 0}, out);
 }
 
 /* The server's covers the client's too, and what it grants: session and epoch. */
-static int make_server_proof(const struct coh_handshake *hs, unsigned char out[COH_HASH_SIZE])
+static int make_server_proof(
+    const struct coh_handshake *hs, int index, unsigned char out[COH_HASH_SIZE])
 {
 	unsigned char more[COH_HASH_SIZE + COH_HANDSHAKE_SESSION + 8], *to = more;
 
 	memcpy(to, hs->proof, sizeof hs->proof);
 	memcpy(to + COH_HASH_SIZE, hs->peer.session, COH_HANDSHAKE_SESSION);
 	coh_put_u64(to + COH_HASH_SIZE + COH_HANDSHAKE_SESSION, hs->peer.epoch);
-	return make_proof(hs, server_label, (struct coh_span){more, sizeof more}, out);
+	return make_proof(hs, index, server_label, (struct coh_span){more, sizeof more}, out);
 }
 
 static void to_send(struct coh_handshake *hs, uint8_t type, size_t size)
@@ -283,7 +287,7 @@ static int on_server_hello(struct coh_handshake *hs, struct coh_span body, struc
 	sent = (struct coh_span){hs->out, coh_hello_encode(&ours, COH_HANDSHAKE_CLIENT, hs->out)};
 	rc = make_transcript(hs, sent, body);
 	if (rc == 0)
-		rc = make_client_proof(hs, hs->proof);
+		rc = make_client_proof(hs, DIALS_WITH, hs->proof);
 	if (rc < 0)
 		return own_fault(rc, err);
 	memcpy(hs->out, hs->proof, sizeof hs->proof);
@@ -292,8 +296,8 @@ static int on_server_hello(struct coh_handshake *hs, struct coh_span body, struc
 	return COH_HANDSHAKE_MORE;
 }
 
-/* Session, epoch and the server's proof, to be sent. */
-static int grant(struct coh_handshake *hs, struct cohort_error *err)
+/* Session, epoch and the server's proof by secret INDEX, to be sent. */
+static int grant(struct coh_handshake *hs, int index, struct cohort_error *err)
 {
 	unsigned char *epoch = hs->out + COH_HANDSHAKE_SESSION;
 	int rc = random_bytes(hs, hs->peer.session, sizeof hs->peer.session);
@@ -302,7 +306,7 @@ static int grant(struct coh_handshake *hs, struct cohort_error *err)
 	memcpy(hs->out, hs->peer.session, sizeof hs->peer.session);
 	coh_put_u64(epoch, hs->peer.epoch);
 	if (rc == 0)
-		rc = make_server_proof(hs, epoch + 8);
+		rc = make_server_proof(hs, index, epoch + 8);
 	if (rc < 0)
 		return own_fault(rc, err);
 	to_send(hs, COH_FRAME_SERVER_PROOF, SERVER_PROOF_SIZE);
@@ -310,16 +314,26 @@ static int grant(struct coh_handshake *hs, struct cohort_error *err)
 	return COH_HANDSHAKE_DONE;
 }
 
+/* Each secret is tried, also after the right one: the time tells nobody which it was. */
 static int on_client_proof(struct coh_handshake *hs, struct coh_span body, struct cohort_error *err)
 {
-	int rc = make_client_proof(hs, hs->proof);
+	unsigned char want[COH_HASH_SIZE];
+	int count = coh_authkey_count(hs->config.key), index = -1;
+	int rc = count > 0 ? 0 : COHORT_EKEY;
 
+	for (int i = 0; rc == 0 && i < count; i++) {
+		rc = make_client_proof(hs, i, want);
+		if (rc == 0 && coh_hmac_equal(body.data, want, sizeof want))
+			index = i;
+	}
+	coh_wipe(want, sizeof want);
 	if (rc < 0)
 		return own_fault(rc, err);
-	if (!coh_hmac_equal(body.data, hs->proof, sizeof hs->proof))
+	if (index < 0)
 		return coh_fail(err, COHORT_EAUTH,
 		    "the proof of %s is wrong: is the key the same at both ends?", hs->peer.name);
-	return grant(hs, err);
+	memcpy(hs->proof, body.data, sizeof hs->proof);
+	return grant(hs, index, err);
 }
 
 static int on_server_proof(struct coh_handshake *hs, struct coh_span body, struct cohort_error *err)
@@ -331,7 +345,7 @@ static int on_server_proof(struct coh_handshake *hs, struct coh_span body, struc
 
 	memcpy(hs->peer.session, body.data, sizeof hs->peer.session);
 	hs->peer.epoch = coh_get_u64(epoch);
-	rc = make_server_proof(hs, want);
+	rc = make_server_proof(hs, DIALS_WITH, want);
 	equal = rc == 0 && coh_hmac_equal(epoch + 8, want, sizeof want);
 	coh_wipe(want, sizeof want);
 	if (rc < 0)
@@ -451,7 +465,7 @@ static int judge_config(const struct coh_handshake_config *c, struct cohort_erro
 	if (c->version_min < 1 || c->version_min > c->version_max)
 		return coh_fail(err, COHORT_EARGUMENT, "handshake: versions %u to %u", c->version_min,
 		    c->version_max);
-	return coh_authkey_prk(c->key, err) != NULL ? 0 : COHORT_EKEY;
+	return coh_authkey_prk(c->key, DIALS_WITH, err) != NULL ? 0 : COHORT_EKEY;
 }
 
 /* The first word is the client's. */

@@ -2,18 +2,20 @@
  * keyfile.c - where the key comes from, and who else could have touched it.
  *
  * A file is judged by its descriptor, after opening, so that what was checked is what is
- * read; the directories above are walked by "..", so that no name is looked up twice.  One
- * format, hexadecimal: a stray newline or a text editor cannot make another key of it.
- * Sentences tell where a fault is and never what stands there.
+ * read; the directories above are walked by "..", so that no name is looked up twice.  What
+ * stands in it is keytext.c's business.  A file is written beside its place and renamed into it: whoever
+ * reads it finds the old keys or the new ones, never half of them.
  */
 #include "trust/keyfile.h"
 
 #include "base/err.h"
 #include "base/mem.h"
 #include "trust/hmac_openssl.h"
+#include "trust/keytext.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,9 +23,7 @@
 #include <unistd.h>
 
 #define KEY_BYTES 32 /* what is generated: no easier to guess than the MAC */
-#define KEY_TEXT (2 * COHORT_KEY_MAX + 1)
 #define DEPTH_MAX 256 /* directories above a key file: more is a loop or an attack */
-#define FORMAT_HELP "a key file holds 32 to 128 hexadecimal digits and a newline"
 
 /* A file by its directory and its name in it. */
 struct place {
@@ -130,10 +130,10 @@ static int file_check(int fd, const char *path, struct cohort_error *err)
 		    "key file %.128s: mode %04o lets others at it, allowed is 0600; run: chmod 600 '%.128s'",
 		    path, (unsigned)st.st_mode & 07777, path);
 	if (st.st_size == 0)
-		return coh_fail(err, COHORT_EKEY, "key file %.128s: it is empty; " FORMAT_HELP, path);
-	if (st.st_size > KEY_TEXT)
-		return coh_fail(err, COHORT_EKEY, "key file %.128s: %lld bytes; " FORMAT_HELP, path,
-		    (long long)st.st_size);
+		return coh_fail(err, COHORT_EKEY, "key file %.128s: it is empty; make one: cohort keygen", path);
+	if (st.st_size > COH_KEYTEXT_MAX)
+		return coh_fail(err, COHORT_EKEY, "key file %.128s: %lld bytes, allowed are %d at most",
+		    path, (long long)st.st_size, COH_KEYTEXT_MAX);
 	return 0;
 }
 
@@ -160,58 +160,46 @@ static int file_open(struct place *p, struct cohort_error *err)
 	return fd;
 }
 
-static int digit(unsigned char c)
+/* Read the file FD at PATH into K, which is the caller's to wipe. */
+static int file_read(struct coh_keytext *k, int fd, const char *path, struct cohort_error *err)
 {
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
-}
-
-int coh_keyfile_decode(const char *text, size_t n, unsigned char bytes[COHORT_KEY_MAX],
-    struct cohort_error *err)
-{
-	int high, low;
-
-	if (n > 0 && text[n - 1] == '\n')
-		n--;
-	if (n % 2 != 0 || n < 2 * COHORT_KEY_MIN || n > 2 * COHORT_KEY_MAX)
-		return coh_fail(err, COHORT_EKEY, "%zu characters; " FORMAT_HELP, n);
-	for (size_t i = 0; i < n / 2; i++) {
-		high = digit((unsigned char)text[2 * i]);
-		low = digit((unsigned char)text[2 * i + 1]);
-		if (high < 0 || low < 0)
-			return coh_fail(err, COHORT_EKEY, "no hexadecimal digit at byte %zu; " FORMAT_HELP,
-			    2 * i + (high >= 0));
-		bytes[i] = (unsigned char)(high << 4 | low);
-	}
-	return (int)(n / 2);
-}
-
-static int file_read(struct cohort_key **key, int fd, const char *path, struct cohort_error *err)
-{
-	unsigned char bytes[COHORT_KEY_MAX];
-	char text[KEY_TEXT + 1]; /* one more shows a file that grew */
+	char text[COH_KEYTEXT_MAX + 1]; /* one more shows a file that grew */
 	ssize_t n = read(fd, text, sizeof text);
 	int rc;
 
 	if (n < 0)
 		return coh_fail(err, COHORT_EKEY, "key file %.128s: %m", path);
-	rc = coh_keyfile_decode(text, (size_t)n, bytes, err);
-	if (rc > 0)
-		rc = cohort_key_new(key, bytes, (size_t)rc, err);
+	rc = coh_keytext_decode(k, text, (size_t)n, err);
 	coh_wipe(text, sizeof text);
-	coh_wipe(bytes, sizeof bytes);
 	return rc < 0 ? coh_fail_in(err, rc, "key file %.128s", path) : 0;
+}
+
+/* The keys in the file at P, which is checked first. */
+static int place_read(struct coh_keytext *k, struct place *p, struct cohort_error *err)
+{
+	int fd = file_open(p, err), rc;
+
+	if (fd < 0)
+		return fd;
+	rc = file_read(k, fd, p->path, err);
+	close(fd);
+	return rc;
+}
+
+static int key_make(struct cohort_key **key, const struct coh_keytext *k, struct cohort_error *err)
+{
+	struct coh_span secrets[COH_AUTHKEY_MAX];
+
+	for (int i = 0; i < k->count; i++)
+		secrets[i] = (struct coh_span){k->bytes[i], k->size[i]};
+	return coh_authkey_new(key, secrets, k->count, err);
 }
 
 int cohort_key_load(struct cohort_key **key, const char *path, struct cohort_error *err)
 {
+	struct coh_keytext k;
 	struct place place;
-	int fd, rc;
+	int rc;
 
 	*key = NULL;
 	if (path == NULL)
@@ -220,59 +208,132 @@ int cohort_key_load(struct cohort_key **key, const char *path, struct cohort_err
 		return coh_fail(err, COHORT_EKEY,
 		    "no key file: name one, or set COHORT_KEY_FILE; make one: cohort keygen FILE");
 	rc = place_open(&place, path, err);
-	if (rc == 0) {
-		fd = file_open(&place, err);
-		rc = fd < 0 ? fd : file_read(key, fd, path, err);
-		if (fd >= 0)
-			close(fd);
-	}
+	if (rc == 0)
+		rc = place_read(&k, &place, err);
+	if (rc == 0)
+		rc = key_make(key, &k, err);
+	coh_wipe(&k, sizeof k);
 	place_fini(&place);
 	return rc;
 }
 
-static int file_write(int fd, const char *path, struct cohort_error *err)
+/* K as the new file NAME in the directory of P; on failure there is none. */
+static int file_create(struct place *p, const char *name, const struct coh_keytext *k,
+    struct cohort_error *err)
 {
-	static const char digits[] = "0123456789abcdef";
-	unsigned char bytes[KEY_BYTES];
-	char text[2 * KEY_BYTES + 1];
-	int rc = coh_random_bytes(bytes, sizeof bytes);
+	const int flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
+	int fd = openat(p->dirfd, name, flags, 0600), rc = 0;
+	char text[COH_KEYTEXT_MAX];
+	size_t n = coh_keytext_encode(k, text);
 
-	if (rc < 0)
-		return coh_fail(err, rc, "key file %.128s: the system gives no random bytes", path);
-	for (size_t i = 0; i < sizeof bytes; i++) {
-		text[2 * i] = digits[bytes[i] >> 4];
-		text[2 * i + 1] = digits[bytes[i] & 15];
+	if (fd < 0 && errno == EEXIST)
+		rc = COHORT_EKEY; /* the caller knows what it means */
+	else if (fd < 0)
+		rc = coh_fail_errno(err, errno, "key file %.128s", p->path);
+	if (fd >= 0) {
+		errno = EIO; /* for a short write, which a regular file makes only on a full disk */
+		if (fchmod(fd, 0600) < 0 || write(fd, text, n) != (ssize_t)n || fsync(fd) < 0)
+			rc = coh_fail_errno(err, errno, "key file %.128s", p->path);
+		if (close(fd) < 0 && rc == 0)
+			rc = coh_fail_errno(err, errno, "key file %.128s", p->path);
+		if (rc < 0)
+			unlinkat(p->dirfd, name, 0);
 	}
-	text[sizeof text - 1] = '\n';
-	errno = EIO; /* for a short write, which a regular file makes only on a full disk */
-	if (fchmod(fd, 0600) < 0 || write(fd, text, sizeof text) != (ssize_t)sizeof text ||
-	    fsync(fd) < 0)
-		rc = coh_fail_errno(err, errno, "key file %.128s", path);
-	coh_wipe(bytes, sizeof bytes);
 	coh_wipe(text, sizeof text);
 	return rc;
 }
 
+/* A new key behind those that K has. */
+static int key_draw(struct coh_keytext *k, const char *path, struct cohort_error *err)
+{
+	int rc = coh_random_bytes(k->bytes[k->count], KEY_BYTES);
+
+	if (rc < 0)
+		return coh_fail(err, rc, "key file %.128s: the system gives no random bytes", path);
+	k->size[k->count++] = KEY_BYTES;
+	return 0;
+}
+
 int cohort_key_generate(const char *path, struct cohort_error *err)
 {
-	const int flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
+	struct coh_keytext k = {0};
 	struct place place;
-	int fd, rc = place_open(&place, path, err);
+	int rc = place_open(&place, path, err);
 
+	if (rc == 0)
+		rc = key_draw(&k, path, err);
 	if (rc == 0) {
-		fd = openat(place.dirfd, place.name, flags, 0600);
-		if (fd < 0 && errno == EEXIST)
-			rc = coh_fail(err, COHORT_EKEY,
+		rc = file_create(&place, place.name, &k, err);
+		if (rc == COHORT_EKEY)
+			coh_fail(err, rc,
 			    "key file %.128s: it exists; a key in use is not overwritten", path);
-		else if (fd < 0)
-			rc = coh_fail_errno(err, errno, "key file %.128s", path);
-		else
-			rc = file_write(fd, path, err);
-		if (fd >= 0 && close(fd) < 0 && rc == 0)
-			rc = coh_fail_errno(err, errno, "key file %.128s", path);
-		if (fd >= 0 && rc < 0)
-			unlinkat(place.dirfd, place.name, 0);
 	}
+	coh_wipe(&k, sizeof k);
+	place_fini(&place);
+	return rc;
+}
+
+/* ---- from one key to another ---- */
+
+/* Do STEP to K. */
+static int keys_step(struct coh_keytext *k, enum coh_keyfile_step step, const char *path,
+    struct cohort_error *err)
+{
+	struct coh_keytext was;
+
+	if (k->count != (step == COH_KEYFILE_ADD ? 1 : 2))
+		return coh_fail(err, COHORT_EKEY, "key file %.128s: it holds %s; run: cohort keygen %s",
+		    path, k->count == 1 ? "one key only" : "two keys already",
+		    k->count == 1 ? "--add" : "--swap, or --drop");
+	if (step == COH_KEYFILE_ADD)
+		return key_draw(k, path, err);
+	if (step == COH_KEYFILE_DROP) {
+		k->count = 1;
+		return 0;
+	}
+	was = *k;
+	for (int i = 0; i < 2; i++) {
+		k->size[i] = was.size[1 - i];
+		memcpy(k->bytes[i], was.bytes[1 - i], sizeof k->bytes[i]);
+	}
+	coh_wipe(&was, sizeof was);
+	return 0;
+}
+
+/* K in the place of the file at P. */
+static int file_replace(struct place *p, const struct coh_keytext *k, struct cohort_error *err)
+{
+	char name[NAME_MAX + 1];
+	int n = snprintf(name, sizeof name, "%s.new", p->name), rc;
+
+	if (n >= (int)sizeof name)
+		return coh_fail_errno(err, ENAMETOOLONG, "key file %.128s", p->path);
+	rc = file_create(p, name, k, err);
+	if (rc == COHORT_EKEY)
+		return coh_fail(err, rc,
+		    "key file %.128s: %.100s is there: another change is under way, or was left half-done "
+		    "(then remove it)",
+		    p->path, name);
+	if (rc == 0 && renameat(p->dirfd, name, p->dirfd, p->name) < 0) {
+		rc = coh_fail_errno(err, errno, "key file %.128s", p->path);
+		unlinkat(p->dirfd, name, 0);
+	}
+	return rc;
+}
+
+int coh_keyfile_rotate(const char *path, enum coh_keyfile_step step, struct cohort_error *err)
+{
+	struct coh_keytext k;
+	struct place place;
+	int rc = place_open(&place, path, err);
+
+	if (rc == 0)
+		rc = place_read(&k, &place, err);
+	if (rc == 0)
+		rc = keys_step(&k, step, path, err);
+	if (rc == 0)
+		rc = file_replace(&place, &k, err);
+	coh_wipe(&k, sizeof k);
 	place_fini(&place);
 	return rc;
 }

@@ -47,6 +47,18 @@ want 1 "$cohort" keygen "$key"
 says err "not overwritten"
 cmp -s "$key" "$work/before" || fail "a key was overwritten"
 
+# To another key in three steps.
+want 2 "$cohort" keygen --add --drop "$key"
+says err "got two of --add, --swap and --drop"
+want 1 "$cohort" keygen --swap "$key"
+says err "it holds one key only; run: cohort keygen --add"
+cp "$key" "$work/turned"
+for step in add swap drop; do
+	want 0 "$cohort" keygen --$step "$work/turned"
+done
+[ "$(wc -l <"$work/turned")" = 1 ] || fail "the file does not end with one key"
+! cmp -s "$key" "$work/turned" || fail "the key did not change"
+
 # A ping that cannot get in: why, and 1.
 want 1 "$cohort" ping --key "$key" unix:"$work/nobody"
 says err "No such file or directory"

@@ -116,7 +116,7 @@ static void world_check_proof(const struct world *w, const struct piece *p)
 	size_t at = w->peer == COH_HANDSHAKE_CLIENT ? 0 : 24;
 	unsigned char key[COH_HASH_SIZE], mac[COH_HASH_SIZE];
 
-	COH_ASSERT(coh_authkey_derive(w->key, label, "demo", key) == 0);
+	COH_ASSERT(coh_authkey_derive(w->key, &(struct coh_authkey_use){0, label, "demo"}, key) == 0);
 	COH_ASSERT(coh_hmac_sign((struct coh_span){key, sizeof key}, parts,
 		       w->peer == COH_HANDSHAKE_CLIENT ? 1 : 3, mac) == 0);
 	COH_ASSERT(p->f.length == at + sizeof mac && memcmp(p->body + at, mac, sizeof mac) == 0);

@@ -7,6 +7,7 @@
 #include "support/test.h"
 #include "trust/authkey.h"
 #include "trust/keyfile.h"
+#include "trust/keytext.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -37,23 +38,39 @@ static const char *key_file(const char *name, const char *text, mode_t mode)
 	return path;
 }
 
-/* PATH loads, as the key whose bytes are HEX. */
-static void loads(const char *path, const char *hex)
+/* Secret INDEX of KEY is the one whose bytes are HEX. */
+static void holds(const struct cohort_key *key, int index, const char *hex)
 {
-	unsigned char bytes[COHORT_KEY_MAX];
-	struct cohort_key *key, *want;
-	struct cohort_error err = {0};
-	int n = coh_keyfile_decode(hex, strlen(hex), bytes, NULL);
+	struct cohort_key *want;
+	struct coh_keytext k;
 
-	REQUIRE(n > 0);
+	REQUIRE_EQ(coh_keytext_decode(&k, hex, strlen(hex), NULL), 0);
+	REQUIRE_EQ(cohort_key_new(&want, k.bytes[0], k.size[0], NULL), 0);
+	CHECK_MEM(coh_authkey_prk(key, index, NULL), coh_authkey_prk(want, 0, NULL), COH_HASH_SIZE);
+	cohort_key_free(want);
+}
+
+/* PATH loads, as the key whose bytes are HEX and, if it is not NULL, the one of SECOND. */
+static void loads_two(const char *path, const char *hex, const char *second)
+{
+	struct cohort_key *key;
+	struct cohort_error err = {0};
+
 	if (cohort_key_load(&key, path, &err) < 0) {
 		FAIL("%s", err.text);
 		return;
 	}
-	REQUIRE_EQ(cohort_key_new(&want, bytes, (size_t)n, NULL), 0);
-	CHECK_MEM(coh_authkey_prk(key, NULL), coh_authkey_prk(want, NULL), COH_HASH_SIZE);
-	cohort_key_free(want);
+	if (CHECK_EQ(coh_authkey_count(key), second != NULL ? 2 : 1)) {
+		holds(key, 0, hex);
+		if (second != NULL)
+			holds(key, 1, second);
+	}
 	cohort_key_free(key);
+}
+
+static void loads(const char *path, const char *hex)
+{
+	loads_two(path, hex, NULL);
 }
 
 /* PATH is refused; the sentence names it and has HINT. */
@@ -92,25 +109,28 @@ TEST(authkey, of_16_to_64_bytes_is_taken)
 {
 	loads(key_file("a", HEX16 "\n", 0600), HEX16);
 	loads(key_file("b", HEX64 "\n", 0600), HEX64);
-	refused(key_file("c", &HEX16[2], 0600), "30 characters; a key file holds 32 to 128");
-	refused(key_file("d", HEX64 "00", 0600), "130 bytes; a key file holds 32 to 128");
+	refused(key_file("c", &HEX16[2], 0600), "30 characters; a key file holds one line of 32 to 128");
+	refused(key_file("d", HEX64 "00", 0600), "130 characters; a key file holds");
+	refused(key_file("e", HEX64 "\n" HEX64 "\n0", 0600), "259 bytes, allowed are 258");
 }
 
 TEST(authkey, empty_file_is_refused)
 {
-	refused(key_file("a", "", 0600), "it is empty; a key file holds");
-	refused(key_file("b", "\n", 0600), "0 characters");
+	refused(key_file("a", "", 0600), "it is empty; make one");
+	refused(key_file("b", "\n", 0600), "line 1 has 0 characters");
 }
 
 TEST(authkey, text_that_is_no_key_is_refused_by_its_place)
 {
-	refused(key_file("a", HEX32 "\n\n", 0600), "65 characters");
+	refused(key_file("a", HEX32 "\n\n", 0600), "line 2 has 0 characters");
 	refused(key_file("b", HEX32 "\r\n", 0600), "65 characters");
 	refused(key_file("c", " " HEX32, 0600), "65 characters");
 	refused(key_file("d", HEX32 "0", 0600), "65 characters");
 	refused(key_file("e", HEX32 "0g\n", 0600), "no hexadecimal digit at byte 65");
 	refused(key_file("f", "0x" HEX32 "\n", 0600), "no hexadecimal digit at byte 1");
-	refused(key_file("g", HEX16 " \n" HEX16, 0600), "no hexadecimal digit at byte 32");
+	refused(key_file("g", HEX16 " \n" HEX16, 0600), "line 1 has 33 characters");
+	refused(key_file("h", HEX32 "\n" HEX16 " \n", 0600), "line 2 has 33 characters");
+	refused(key_file("i", HEX16 "\n" HEX32 "x0\n", 0600), "no hexadecimal digit at byte 97");
 }
 
 TEST(authkey, sentence_never_shows_what_the_file_holds)
@@ -279,7 +299,7 @@ TEST(authkey, generated_files_differ)
 	REQUIRE_EQ(cohort_key_generate(test_path("b"), NULL), 0);
 	REQUIRE_EQ(cohort_key_load(&a, test_path("a"), NULL), 0);
 	REQUIRE_EQ(cohort_key_load(&b, test_path("b"), NULL), 0);
-	CHECK(memcmp(coh_authkey_prk(a, NULL), coh_authkey_prk(b, NULL), COH_HASH_SIZE) != 0);
+	CHECK(memcmp(coh_authkey_prk(a, 0, NULL), coh_authkey_prk(b, 0, NULL), COH_HASH_SIZE) != 0);
 	cohort_key_free(a);
 	cohort_key_free(b);
 }
@@ -342,9 +362,10 @@ static int child_uses(struct cohort_key *key)
 {
 	struct cohort_error err = {0};
 	unsigned char out[COH_HASH_SIZE];
-	bool refused = coh_authkey_prk(key, &err) == NULL && err.code == COHORT_EKEY &&
+	bool refused = coh_authkey_prk(key, 0, &err) == NULL && err.code == COHORT_EKEY &&
 	    strstr(err.text, "forked") != NULL &&
-	    coh_authkey_derive(key, "x", "y", out) == COHORT_EKEY;
+	    coh_authkey_derive(key, &(struct coh_authkey_use){0, "x", "y"}, out) == COHORT_EKEY &&
+	    coh_authkey_id(key, 0, out) == COHORT_EKEY && coh_authkey_count(key) == 0;
 
 	cohort_key_free(key);
 	return refused ? 42 : 1;
@@ -356,7 +377,7 @@ TEST(authkey, is_wiped_in_a_forked_child_and_refused_there)
 
 	REQUIRE_EQ(cohort_key_new(&key, HEX32, 32, NULL), 0);
 	CHECK_EQ(in_child(child_uses, key), 42);
-	CHECK(coh_authkey_prk(key, NULL) != NULL);
+	CHECK(coh_authkey_prk(key, 0, NULL) != NULL);
 	cohort_key_free(key);
 }
 
@@ -385,7 +406,7 @@ TEST(authkey, stays_out_of_core_files_and_children)
 	char flags[512];
 
 	REQUIRE_EQ(cohort_key_new(&key, HEX32, 32, NULL), 0);
-	flags_of(coh_authkey_prk(key, NULL), flags, sizeof flags);
+	flags_of(coh_authkey_prk(key, 0, NULL), flags, sizeof flags);
 	CHECK_HAS(flags, " dd"); /* not in a dump */
 	CHECK_HAS(flags, " wf"); /* wiped on fork */
 	cohort_key_free(key);
@@ -394,19 +415,124 @@ TEST(authkey, stays_out_of_core_files_and_children)
 TEST(authkey, derives_what_depends_on_every_input)
 {
 	unsigned char a[COH_HASH_SIZE], b[COH_HASH_SIZE];
-	struct cohort_key *key, *other;
+	struct cohort_key *key;
+	const struct coh_span secrets[] = {{HEX32, 32}, {HEX32, 33}};
+	const struct coh_authkey_use plain = {0, "label", "cluster"}, cut = {0, "labe", "lcluster"},
+				     less = {0, "label", "cluste"}, other = {1, "label", "cluster"};
 
-	REQUIRE_EQ(cohort_key_new(&key, HEX32, 32, NULL), 0);
-	REQUIRE_EQ(cohort_key_new(&other, HEX32, 33, NULL), 0);
-	REQUIRE_EQ(coh_authkey_derive(key, "label", "cluster", a), 0);
-	REQUIRE_EQ(coh_authkey_derive(key, "label", "cluster", b), 0);
+	REQUIRE_EQ(coh_authkey_new(&key, secrets, 2, NULL), 0);
+	REQUIRE_EQ(coh_authkey_derive(key, &plain, a), 0);
+	REQUIRE_EQ(coh_authkey_derive(key, &plain, b), 0);
 	CHECK_MEM(a, b, sizeof a);
-	REQUIRE_EQ(coh_authkey_derive(key, "labe", "lcluster", b), 0);
+	REQUIRE_EQ(coh_authkey_derive(key, &cut, b), 0);
 	CHECK(memcmp(a, b, sizeof a) != 0);
-	REQUIRE_EQ(coh_authkey_derive(key, "label", "cluste", b), 0);
+	REQUIRE_EQ(coh_authkey_derive(key, &less, b), 0);
 	CHECK(memcmp(a, b, sizeof a) != 0);
-	REQUIRE_EQ(coh_authkey_derive(other, "label", "cluster", b), 0);
+	REQUIRE_EQ(coh_authkey_derive(key, &other, b), 0);
 	CHECK(memcmp(a, b, sizeof a) != 0);
 	cohort_key_free(key);
-	cohort_key_free(other);
+}
+
+/* By another HKDF (Python's hmac): extract with the salt, expand "cohort-key-id" and a 0. */
+TEST(authkey, has_the_known_id)
+{
+	static const unsigned char want[] = {0xc9, 0xe6, 0xe9, 0x08};
+	unsigned char id[COH_AUTHKEY_ID], bytes[32];
+	struct cohort_key *key;
+
+	for (unsigned i = 0; i < sizeof bytes; i++)
+		bytes[i] = (unsigned char)i;
+	REQUIRE_EQ(cohort_key_new(&key, bytes, sizeof bytes, NULL), 0);
+	REQUIRE_EQ(coh_authkey_id(key, 0, id), 0);
+	CHECK_MEM(id, want, sizeof id);
+	cohort_key_free(key);
+}
+
+/* ---- two keys ---- */
+
+TEST(authkey, file_may_hold_two)
+{
+	loads_two(key_file("a", HEX32 "\n" HEX16 "\n", 0600), HEX32, HEX16);
+	loads_two(key_file("b", HEX16 "\n" HEX64, 0600), HEX16, HEX64);
+	loads_two(key_file("c", HEX64 "\n" HEX32 HEX16 "00000000000000000000000000000000\n", 0600), HEX64,
+	    HEX32 HEX16 "00000000000000000000000000000000");
+}
+
+TEST(authkey, file_with_one_key_twice_or_a_third_is_refused)
+{
+	refused(key_file("a", HEX32 "\n" HEX32 "\n", 0600), "both lines hold the same key");
+	refused(key_file("b", HEX16 "\n" HEX32 "\n" HEX32, 0600), "more than 2 lines");
+}
+
+/* The two lines of the file PATH, without their newlines; "" when there is none. */
+static void lines(const char *path, char one[200], char two[200])
+{
+	FILE *f = fopen(path, "re");
+
+	REQUIRE(f != NULL);
+	*one = *two = '\0';
+	if (fscanf(f, "%199s %199s", one, two) < 1)
+		FAIL("%s is empty", path);
+	fclose(f);
+}
+
+TEST(authkey, changes_in_three_steps)
+{
+	const char *path = key_file("a", HEX16 "\n", 0400);
+	char one[200], two[200], was[200];
+	struct stat st;
+
+	REQUIRE_EQ(coh_keyfile_rotate(path, COH_KEYFILE_ADD, NULL), 0);
+	lines(path, one, was);
+	CHECK_STR(one, HEX16);
+	CHECK_EQ(strlen(was), 64);
+	REQUIRE_EQ(coh_keyfile_rotate(path, COH_KEYFILE_SWAP, NULL), 0);
+	lines(path, one, two);
+	CHECK_STR(one, was);
+	CHECK_STR(two, HEX16);
+	REQUIRE_EQ(coh_keyfile_rotate(path, COH_KEYFILE_DROP, NULL), 0);
+	lines(path, one, two);
+	CHECK_STR(one, was);
+	CHECK_STR(two, "");
+	REQUIRE_EQ(stat(path, &st), 0);
+	CHECK_EQ(st.st_mode & 07777, 0600);
+	loads(path, was);
+}
+
+/* STEP is refused with HINT, and leaves the file as it is. */
+static void step_refused(const char *path, enum coh_keyfile_step step, const char *hint)
+{
+	char before[2][200], after[2][200];
+	struct cohort_error err = {0};
+
+	lines(path, before[0], before[1]);
+	CHECK_EQ(coh_keyfile_rotate(path, step, &err), COHORT_EKEY);
+	CHECK_HAS(err.text, hint);
+	CHECK_HAS(err.text, path);
+	lines(path, after[0], after[1]);
+	CHECK_STR(after[0], before[0]);
+	CHECK_STR(after[1], before[1]);
+}
+
+TEST(authkey, step_out_of_turn_is_refused)
+{
+	const char *path = key_file("a", HEX16 "\n", 0600);
+
+	step_refused(path, COH_KEYFILE_SWAP, "it holds one key only; run: cohort keygen --add");
+	step_refused(path, COH_KEYFILE_DROP, "it holds one key only");
+	REQUIRE_EQ(coh_keyfile_rotate(path, COH_KEYFILE_ADD, NULL), 0);
+	step_refused(path, COH_KEYFILE_ADD, "it holds two keys already; run: cohort keygen --swap, or");
+}
+
+TEST(authkey, step_beside_another_is_refused)
+{
+	const char *path = key_file("a", HEX16 "\n", 0600);
+
+	key_file("a.new", "", 0600);
+	step_refused(path, COH_KEYFILE_ADD, "a.new is there: another change is under way");
+	REQUIRE_EQ(unlink(test_path("a.new")), 0);
+	REQUIRE_EQ(chmod(path, 0640), 0);
+	step_refused(path, COH_KEYFILE_ADD, "mode 0640 lets others at it");
+	CHECK_EQ(coh_keyfile_rotate(test_path("none"), COH_KEYFILE_ADD, NULL), COHORT_EKEY);
+	CHECK_EQ(access(test_path("a.new"), F_OK), -1);
 }

@@ -29,9 +29,11 @@ TEST(handshake, derives_the_known_keys)
 	struct ends e;
 
 	ends_open(&e);
-	hex_is(coh_authkey_prk(e.key, NULL),
+	hex_is(coh_authkey_prk(e.key, 0, NULL),
 	    "db2b489d622282f350dd0523639055d8036c486b821f1f8010cc4bced98aed54");
-	REQUIRE_EQ(coh_authkey_derive(e.key, "cohort-tls13-psk", "demo", psk), 0);
+	REQUIRE_EQ(coh_authkey_derive(e.key,
+		       &(struct coh_authkey_use){0, "cohort-tls13-psk", "demo"}, psk),
+	    0);
 	hex_is(psk, "56588a180be98bfe12a787d5bc8777e6aa627e1e5a77e9e260ad776a15626390");
 	ends_close(&e);
 }

@@ -9,6 +9,7 @@
 #include "net/ends.h"
 #include "support/test.h"
 #include "trust/hmac_openssl.h"
+#include "trust/keyfile.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -155,10 +156,13 @@ static int write_and_load_key(void)
 	struct cohort_key *key = NULL;
 	int rc = cohort_key_generate(path, NULL);
 
-	if (rc == 0)
-		rc = cohort_key_load(&key, path, NULL);
-	else
+	if (rc == 0) {
+		rc = coh_keyfile_rotate(path, COH_KEYFILE_ADD, NULL);
+		if (rc == 0)
+			rc = cohort_key_load(&key, path, NULL);
+	} else
 		CHECK_EQ(access(path, F_OK), -1);
+	CHECK_EQ(access(test_path("key.new"), F_OK), -1);
 	unlink(path);
 	cohort_key_free(key);
 	return rc;

@@ -3,9 +3,10 @@
  *
  * A key is a secret of 16 to 64 bytes that all processes of a cluster share; whoever holds
  * it is trusted, so keep it in a file of your own and never on a command line or in the
- * environment.  A key file holds 32 to 128 hexadecimal digits and at most one newline,
- * nothing else; `cohort keygen FILE` writes one.  It is refused (COHORT_EKEY, with a
- * sentence that says what to do) unless
+ * environment.  A key file holds one key, 32 to 128 hexadecimal digits on a line; `cohort keygen
+ * FILE` writes one.  While a cluster goes over to another key it holds two, a line each: connections
+ * are dialled with the first, and let in with either (`cohort keygen --add`, cohort(1)).  It is
+ * refused (COHORT_EKEY, with a sentence that says what to do) unless
  *
  *   - it is a regular file and no symbolic link,
  *   - its owner is the user the process runs as, or root,
@@ -35,7 +36,7 @@ extern "C" {
 struct cohort_key;
 
 /*
- * Read the key in the file PATH, or with NULL the one that $COHORT_KEY_FILE names.
+ * Read the key (or two) in the file PATH, or with NULL the one that $COHORT_KEY_FILE names.
  * Gives *KEY; NULL on failure.  Waits for the disk only.
  *
  * Returns 0; COHORT_EKEY (no file named, not there, its permissions, its content); -ENOMEM;

@@ -26,6 +26,7 @@
 #define LARGE ((size_t)16 << 10)        /* from here moving bytes costs more than one more read */
 #define KEEP_MAX ((size_t)4 << 20)      /* what a large message may leave behind */
 #define CALM_READS 1024                 /* after so many small reads the buffer is small again */
+#define HOARD ((size_t)128 << 10)       /* beyond a large message, for what a transport read too far */
 
 static size_t in_held(const struct coh_conn_in *in)
 {
@@ -78,12 +79,14 @@ static void in_shrink(struct cohort_conn *c)
 
 /*
  * Make room to read on towards a frame of NEED bytes, header included: *ROOM bytes at the tail.
- * What has arrived decides how far the buffer grows.
+ * What has arrived decides how far the buffer grows.  A transport that holds bytes itself has
+ * read beyond the message already: what is behind it comes into the same buffer.
  */
 static int in_room(struct cohort_conn *c, size_t need, size_t *room)
 {
 	struct coh_conn_in *in = &c->in;
 	size_t held = in_held(in), least = in_least(c), cap, rest;
+	bool hoards = c->ops->ready != NULL;
 	int rc;
 
 	if (need > least)
@@ -92,7 +95,7 @@ static int in_room(struct cohort_conn *c, size_t need, size_t *room)
 		in_shrink(c);
 	rest = need > held ? need - held : 1;
 	if (in->head + need > in->cap || (rest <= LARGE && in->cap - in->tail < least / 2)) {
-		cap = need <= 2 * held ? need : 2 * held;
+		cap = need > 2 * held ? 2 * held : need > least && hoards ? need + HOARD : need;
 		if (cap < least)
 			cap = least;
 		rc = cap > in->cap ? in_resize(in, cap) : 0;
@@ -105,7 +108,7 @@ static int in_room(struct cohort_conn *c, size_t need, size_t *room)
 		}
 	}
 	*room = in->cap - in->tail;
-	if (rest > LARGE && *room > rest)
+	if (rest > LARGE && *room > rest && !hoards)
 		*room = rest;
 	else if (rest <= LARGE && *room > least)
 		*room = least;

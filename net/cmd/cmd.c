@@ -49,13 +49,13 @@ static void allowed(const struct coh_cmd *cmd, char *out, size_t size)
 		snprintf(out + used, size - used, "--help");
 }
 
-#define OPTIONS_MAX 16
+#define OPTIONS_MAX 24
 #define OPTION_HELP 256 /* beyond any letter */
 
 int coh_cmd_option(const struct coh_cmd *cmd, int argc, char **argv)
 {
 	struct option all[OPTIONS_MAX + 2] = {{"help", no_argument, NULL, OPTION_HELP}};
-	char letters[OPTIONS_MAX * 2 + 2], names[256];
+	char letters[OPTIONS_MAX * 2 + 2], names[384];
 	int n = 0, c;
 
 	for (; n < OPTIONS_MAX && cmd->options[n].name != NULL; n++)
@@ -106,12 +106,31 @@ int coh_cmd_operands(const struct coh_cmd *cmd, int argc, char **argv, int count
 	return 0;
 }
 
-int coh_cmd_need_key(const struct coh_cmd *cmd, const char *file)
+bool coh_cmd_net_option(struct cohort_net_options *net, int c)
+{
+	switch (c) {
+	case COH_CMD_NET_KEY: net->key_file = optarg; return true;
+	case COH_CMD_NET_CERT: net->cert_file = optarg; return true;
+	case COH_CMD_NET_CA: net->ca_file = optarg; return true;
+	case COH_CMD_NET_CRL: net->crl_file = optarg; return true;
+	case COH_CMD_NET_CLUSTER: net->cluster = optarg; return true;
+	case COH_CMD_NET_INSECURE: net->insecure_plaintext = 1; return true;
+	default: return false;
+	}
+}
+
+int coh_cmd_net_check(const struct coh_cmd *cmd, const struct cohort_net_options *net)
 {
 	const char *set = getenv("COHORT_KEY_FILE");
 
-	if (file == NULL && (set == NULL || set[0] == '\0'))
+	if ((net->cert_file == NULL) != (net->ca_file == NULL))
+		return coh_cmd_wrong(cmd, "got --%s without --%s: they go together",
+		    net->cert_file != NULL ? "cert" : "ca", net->cert_file != NULL ? "ca" : "cert");
+	if (net->crl_file != NULL && net->cert_file == NULL)
+		return coh_cmd_wrong(cmd, "got --crl without --cert, which it goes with");
+	if (net->key_file == NULL && net->cert_file == NULL && (set == NULL || set[0] == '\0'))
 		return coh_cmd_wrong(cmd,
-		    "no key: give --key FILE or set $COHORT_KEY_FILE (cohort keygen FILE makes one)");
+		    "no key: give --key FILE or set $COHORT_KEY_FILE (cohort keygen FILE makes one), or give "
+		    "certificates by --cert FILE --ca FILE");
 	return 0;
 }

@@ -7,8 +7,9 @@
 #ifndef COH_CMD_CMD_H
 #define COH_CMD_CMD_H
 
-#include <cohort/error.h>
+#include <cohort/listener.h>
 #include <getopt.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 enum { COH_CMD_DONE = 0, COH_CMD_FAILED = 1, COH_CMD_USAGE = 2 };
@@ -24,7 +25,7 @@ struct coh_cmd {
 	int (*run)(const struct coh_cmd *cmd, int argc, char **argv);
 };
 
-extern const struct coh_cmd coh_cmd_keygen, coh_cmd_node, coh_cmd_ping, coh_cmd_version;
+extern const struct coh_cmd coh_cmd_echo, coh_cmd_keygen, coh_cmd_node, coh_cmd_ping, coh_cmd_version;
 
 /* What coh_cmd_option returns besides an option's val. */
 enum {
@@ -53,8 +54,41 @@ int coh_cmd_number(const struct coh_cmd *cmd, unsigned *out, const char *text,
 /* COUNT operands and no other must be left.  0, or COH_CMD_USAGE when it has been said. */
 int coh_cmd_operands(const struct coh_cmd *cmd, int argc, char **argv, int count);
 
-/* A key must have been named: FILE by --key, or the environment.  As above. */
-int coh_cmd_need_key(const struct coh_cmd *cmd, const char *file);
+/*
+ * The options of every command that meets peers, as rows of its table and lines of its help:
+ * who we are to them, and how the link is guarded.
+ */
+enum {
+	COH_CMD_NET_KEY = 0x200, /* beyond any letter */
+	COH_CMD_NET_CERT,
+	COH_CMD_NET_CA,
+	COH_CMD_NET_CRL,
+	COH_CMD_NET_CLUSTER,
+	COH_CMD_NET_INSECURE,
+};
+#define COH_CMD_NET_OPTIONS                                                                       \
+	{"key", required_argument, NULL, COH_CMD_NET_KEY},                                        \
+	    {"cert", required_argument, NULL, COH_CMD_NET_CERT},                                  \
+	    {"ca", required_argument, NULL, COH_CMD_NET_CA},                                      \
+	    {"crl", required_argument, NULL, COH_CMD_NET_CRL},                                    \
+	    {"cluster", required_argument, NULL, COH_CMD_NET_CLUSTER},                            \
+	{                                                                                         \
+		"insecure-plaintext", no_argument, NULL, COH_CMD_NET_INSECURE                     \
+	}
+#define COH_CMD_NET_USAGE "[--key FILE | --cert FILE --ca FILE]"
+#define COH_CMD_NET_HELP                                                                          \
+	"  --key FILE            the cluster's key; without it, the file $COHORT_KEY_FILE names\n" \
+	"  --cert FILE           TLS by certificates: ours, its chain and its private key (PEM)\n" \
+	"  --ca FILE             whose signature peers must show; goes with --cert (PEM)\n"       \
+	"  --crl FILE            certificates that it has taken back (PEM)\n"                     \
+	"  --cluster NAME        both ends must name the same (cohort)\n"                         \
+	"  --insecure-plaintext  let clear text leave this machine\n"
+
+/* Is C one of them?  Then true, and what was said (borrowed from the command line) is in NET. */
+bool coh_cmd_net_option(struct cohort_net_options *net, int c);
+
+/* NET must name a key or a certificate, and what belongs together.  0, or COH_CMD_USAGE. */
+int coh_cmd_net_check(const struct coh_cmd *cmd, const struct cohort_net_options *net);
 
 /* Write CMD's help to standard output. */
 void coh_cmd_help(const struct coh_cmd *cmd);

@@ -11,12 +11,10 @@
 enum {
 	OPT_LISTEN = 'l',
 	OPT_JOIN = 'j',
-	OPT_KEY = 'k',
 	OPT_SLOTS = 's',
 	OPT_PORT_FILE = 'f',
 	OPT_PROGRAM = 'p',
 	OPT_NAME = 'n',
-	OPT_INSECURE = 'i',
 	OPT_VERBOSE = 'v',
 };
 
@@ -33,14 +31,12 @@ static int node_option(const struct coh_cmd *cmd, struct node_line *l, int c)
 	switch (c) {
 	case OPT_LISTEN: l->agent.listen = optarg; return 0;
 	case OPT_JOIN: l->agent.join = optarg; return 0;
-	case OPT_KEY: l->agent.key_file = optarg; return 0;
 	case OPT_SLOTS: return coh_cmd_number(cmd, &l->agent.slots, optarg, &slots);
 	case OPT_PORT_FILE: l->agent.port_file = optarg; return 0;
 	case OPT_NAME: l->agent.name = optarg; return 0;
-	case OPT_INSECURE: l->agent.insecure_plaintext = true; return 0;
 	case OPT_VERBOSE: l->verbose++; return 0;
 	case OPT_PROGRAM: l->programs[l->agent.program_count++] = optarg; return 0;
-	default: return COH_CMD_USAGE;
+	default: return coh_cmd_net_option(&l->agent.net, c) ? 0 : COH_CMD_USAGE;
 	}
 }
 
@@ -53,7 +49,7 @@ static int node_check(const struct coh_cmd *cmd, const struct node_line *l, int 
 		    l->agent.listen == NULL ? "none" : "both");
 	if (l->agent.port_file != NULL && l->agent.listen == NULL)
 		return coh_cmd_wrong(cmd, "got --port-file without --listen, which it goes with");
-	return coh_cmd_need_key(cmd, l->agent.key_file);
+	return coh_cmd_net_check(cmd, &l->agent.net);
 }
 
 static int node_serve(const struct coh_cmd *cmd, const struct node_line *l)
@@ -94,12 +90,11 @@ out:
 static const struct option node_options[] = {
     {"listen", required_argument, NULL, OPT_LISTEN},
     {"join", required_argument, NULL, OPT_JOIN},
-    {"key", required_argument, NULL, OPT_KEY},
     {"slots", required_argument, NULL, OPT_SLOTS},
     {"port-file", required_argument, NULL, OPT_PORT_FILE},
     {"program", required_argument, NULL, OPT_PROGRAM},
     {"name", required_argument, NULL, OPT_NAME},
-    {"insecure-plaintext", no_argument, NULL, OPT_INSECURE},
+    COH_CMD_NET_OPTIONS,
     {"verbose", no_argument, NULL, OPT_VERBOSE},
     {0},
 };
@@ -107,15 +102,14 @@ static const struct option node_options[] = {
 const struct coh_cmd coh_cmd_node = {
     .name = "node",
     .summary = "Lend this machine's CPUs to programs whose coordinator holds the key",
-    .usage = "--listen ADDRESS | --join ADDRESS [--key FILE] [OPTION...]",
-    .help = "  --listen ADDRESS      serve coordinators that dial ADDRESS (tcp://HOST:PORT, unix:/PATH)\n"
+    .usage = "--listen ADDRESS | --join ADDRESS " COH_CMD_NET_USAGE " [OPTION...]",
+    .help = "  --listen ADDRESS      serve coordinators that dial ADDRESS (tls://HOST:PORT, unix:/PATH)\n"
 	    "  --join ADDRESS        call the pool that listens at ADDRESS, again and again\n"
-	    "  --key FILE            the cluster's key; without it, the file $COHORT_KEY_FILE names\n"
 	    "  --slots N             tasks at once for each coordinator (the CPUs it may use)\n"
 	    "  --port-file FILE      write the address really bound to FILE: port 0 is allowed\n"
 	    "  --program PATH        run this program only; may be given several times (any)\n"
 	    "  --name NAME           of this node (the host's)\n"
-	    "  --insecure-plaintext  let clear text leave this machine\n"
+	    COH_CMD_NET_HELP
 	    "  -v, --verbose         log beginnings and ends to standard error; twice: more\n",
     .options = node_options,
     .letters = "v",

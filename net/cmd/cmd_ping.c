@@ -113,33 +113,34 @@ static int ping_run(const struct coh_cmd *cmd, int argc, char **argv)
 	while (rc == 0 && (c = coh_cmd_option(cmd, argc, argv)) != COH_CMD_END) {
 		switch (c) {
 		case COH_CMD_HELP: return COH_CMD_DONE;
-		case 'k': p.net.key_file = optarg; break;
 		case 'c': rc = coh_cmd_number(cmd, &p.count, optarg, &counts); break;
-		case 'i': p.net.insecure_plaintext = 1; break;
-		default: return COH_CMD_USAGE;
+		case 'm': p.net.python_md5 = 1; break;
+		default:
+			if (!coh_cmd_net_option(&p.net, c))
+				return COH_CMD_USAGE;
 		}
 	}
 	if (rc != 0 || coh_cmd_operands(cmd, argc, argv, 1) != 0 ||
-	    coh_cmd_need_key(cmd, p.net.key_file) != 0)
+	    coh_cmd_net_check(cmd, &p.net) != 0)
 		return COH_CMD_USAGE;
 	p.address = argv[optind];
 	return ping_all(&p, &err) == 0 ? COH_CMD_DONE : coh_cmd_failed(cmd, &err);
 }
 
 static const struct option ping_options[] = {
-    {"key", required_argument, NULL, 'k'},
     {"count", required_argument, NULL, 'c'},
-    {"insecure-plaintext", no_argument, NULL, 'i'},
+    COH_CMD_NET_OPTIONS,
+    {"python-md5", no_argument, NULL, 'm'},
     {0},
 };
 
 const struct coh_cmd coh_cmd_ping = {
     .name = "ping",
     .summary = "Say whether ADDRESS lets this key in, how it is guarded, and how far it is",
-    .usage = "ADDRESS [--key FILE] [OPTION...]",
-    .help = "  --key FILE            the cluster's key; without it, the file $COHORT_KEY_FILE names\n"
-	    "  --count N             round trips to measure (10)\n"
-	    "  --insecure-plaintext  let clear text leave this machine\n",
+    .usage = "ADDRESS " COH_CMD_NET_USAGE " [OPTION...]",
+    .help = "  --count N             round trips to measure (10)\n"
+	    COH_CMD_NET_HELP
+	    "  --python-md5          python+...: accept Python 3.11 and older, which know MD5 only\n",
     .options = ping_options,
     .letters = "",
     .run = ping_run,

@@ -10,6 +10,7 @@
 #include <string.h>
 
 static const struct coh_cmd *const commands[] = {
+    &coh_cmd_echo,
     &coh_cmd_keygen,
     &coh_cmd_node,
     &coh_cmd_ping,

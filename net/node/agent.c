@@ -15,8 +15,8 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "conn/listener_priv.h"
+#include "node/port_file.h"
 #include "node/serve.h"
-#include "os/fd.h"
 #include "os/signal.h"
 #include "trust/hmac_openssl.h"
 #include "work/engine.h"
@@ -26,10 +26,8 @@
 #include <cohort/listener.h>
 #include <cohort/process.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 #include <utlist.h>
 
@@ -114,42 +112,12 @@ static void signal_cb(unsigned events, void *arg)
 
 /* ---- beginning ---- */
 
-/* TEXT and a newline as the whole file PATH, or no file. */
-static int line_write(const char *path, const char *text)
-{
-	struct iovec iov[] = {{(void *)(uintptr_t)text, strlen(text)}, {(void *)(uintptr_t) "\n", 1}};
-	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-	int rc;
-
-	if (fd < 0)
-		return -errno;
-	rc = coh_fd_write_all(fd, iov, 2);
-	coh_fd_close(&fd);
-	return rc;
-}
-
-static int port_file_write(const char *path, const char *address, struct cohort_error *err)
-{
-	char temporary[4200];
-	struct stat st;
-	int rc;
-
-	if (lstat(path, &st) == 0 && !S_ISREG(st.st_mode)) /* a pipe, /dev/stdout: not ours to replace */
-		return coh_fail(err, -EEXIST,
-		    "write port file %.200s: it is there and is no plain file", path);
-	/* renamed into place: whoever waits for the file finds it whole */
-	snprintf(temporary, sizeof temporary, "%.4096s.new", path);
-	rc = line_write(temporary, address);
-	if (rc == 0 && rename(temporary, path) != 0)
-		rc = -errno;
-	return rc == 0 ? 0 : coh_fail_errno(err, -rc, "write port file %.200s", path);
-}
-
 static struct cohort_net_options conn_options(const struct agent *a)
 {
-	return (struct cohort_net_options){.key_file = a->options->key_file,
-	    .name = a->name,
-	    .insecure_plaintext = a->options->insecure_plaintext};
+	struct cohort_net_options options = a->options->net;
+
+	options.name = a->name;
+	return options;
 }
 
 static int agent_listen(struct agent *a, struct cohort_error *err)
@@ -170,7 +138,7 @@ static int agent_listen(struct agent *a, struct cohort_error *err)
 	    cohort_listener_address(a->listener), a->offer.slots);
 	if (a->options->port_file == NULL)
 		return 0;
-	rc = port_file_write(a->options->port_file, cohort_listener_address(a->listener), err);
+	rc = coh_port_file_write(a->options->port_file, cohort_listener_address(a->listener), err);
 	a->port_written = rc == 0;
 	return rc;
 }

@@ -8,19 +8,18 @@
 #ifndef COH_NODE_AGENT_H
 #define COH_NODE_AGENT_H
 
-#include <cohort/error.h>
+#include <cohort/listener.h>
 #include <stdbool.h>
 
 struct coh_agent_options {
 	const char *listen;    /* serve whoever dials this address; NULL: not */
 	const char *join;      /* call home to the pool that listens there, again and again; NULL: not */
-	const char *key_file;  /* NULL: $COHORT_KEY_FILE */
+	struct cohort_net_options net; /* how coordinators are met; its name is replaced by NAME */
 	const char *port_file; /* write the address really bound to it; NULL: not */
 	const char *name;      /* of this node; NULL: the host's name */
 	const char *const *programs; /* the only paths it will run; none: any */
 	unsigned program_count;
 	unsigned slots;        /* tasks at once for each coordinator; 0: the CPUs it may use */
-	bool insecure_plaintext;
 };
 
 /*

@@ -10,13 +10,13 @@ key=$work/key
 want 2 "$cohort"
 says err "usage: cohort COMMAND"
 want 2 "$cohort" fly
-says err "got 'fly', which is none of the commands: keygen, "
+says err "got 'fly', which is none of the commands: echo, keygen, "
 want 2 "$cohort" keygen
 says err "got 0 operands where 1 must be"
 want 2 "$cohort" keygen "$key" "$key.2"
 says err "got '$key.2' beyond the 1 operands it takes"
 want 2 "$cohort" ping --cuont 3 unix:/x
-says err "got '--cuont', which is none of the options: --key, --count, "
+says err "got '--cuont', which is none of the options: --count, --key, --cert, "
 want 2 "$cohort" ping unix:/x --count
 says err "--count needs an argument"
 want 2 "$cohort" ping --count 3x unix:/x
@@ -25,13 +25,21 @@ want 2 "$cohort" ping --count 1001 --key "$key" unix:/x
 says err "--count got '1001'"
 want 2 "$cohort" ping unix:/x
 says err "give --key FILE or set \$COHORT_KEY_FILE"
+want 2 "$cohort" ping --cert "$key" unix:/x
+says err "got --cert without --ca"
+want 2 "$cohort" ping --key "$key" --crl "$key" unix:/x
+says err "got --crl without --cert"
+want 2 "$cohort" echo --key "$key"
+says err "got no --listen ADDRESS"
+want 2 "$cohort" echo --listen unix:"$work/echo"
+says err "give --key FILE or set \$COHORT_KEY_FILE"
 want 2 "$cohort" version now
 [ ! -e "$key" ] || fail "a key was made by wrong usage"
 
 # Help is no error, and goes to standard output.
 want 0 "$cohort" --help
 says out keygen
-for command in keygen node ping version; do
+for command in echo keygen node ping version; do
 	want 0 "$cohort" $command --help
 	says out "usage: cohort $command"
 	[ ! -s "$work/err" ] || fail "$command --help talks on standard error"

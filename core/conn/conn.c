@@ -116,6 +116,16 @@ const char *cohort_conn_peer(const struct cohort_conn *c)
 	return c->peer;
 }
 
+const char *cohort_conn_guard(const struct cohort_conn *c)
+{
+	return c->guard != NULL ? c->guard : "within this machine, between processes made for it";
+}
+
+void coh_conn_set_guard(struct cohort_conn *c, const char *guard)
+{
+	c->guard = guard;
+}
+
 void coh_conn_set_phase(struct cohort_conn *c, enum coh_frame_phase phase)
 {
 	c->phase = phase;

@@ -60,6 +60,9 @@ int coh_conn_from_fd(struct cohort_conn **out, int fd, enum coh_frame_phase phas
 void coh_conn_set_phase(struct cohort_conn *c, enum coh_frame_phase phase);
 int coh_conn_set_peer(struct cohort_conn *c, const char *peer);
 
+/* What cohort_conn_guard says; GUARD must live for ever. */
+void coh_conn_set_guard(struct cohort_conn *c, const char *guard);
+
 /* The descriptor to watch; readable when there may be something to read. */
 int coh_conn_fd(const struct cohort_conn *c);
 

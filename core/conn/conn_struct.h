@@ -39,6 +39,7 @@ struct cohort_conn {
 	struct coh_conn_out out;
 	struct cohort_error *error; /* apart, so that a const connection can find its words late */
 	char *peer;
+	const char *guard; /* NULL: nothing had to be proved */
 };
 
 /* Keep CODE and its sentence, "connection to PEER: FORMAT"; returns CODE. */

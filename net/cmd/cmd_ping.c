@@ -4,7 +4,6 @@
  * Dials as a coordinator would, so what it proves (address, key, protocol) is what a pool needs.
  * Both sides judge the frames of a pool; those that a member says by itself are passed over.
  */
-#include "addr/sockaddr.h"
 #include "base/err.h"
 #include "cmd/cmd.h"
 #include "conn/conn_priv.h"
@@ -12,7 +11,6 @@
 #include <cohort/dial.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/socket.h>
 
 #define COUNT_MAX 1000
 #define PATIENCE (10 * COHORT_SECOND) /* to get in, and for each answer */
@@ -46,21 +44,6 @@ static int ping_once(struct cohort_conn *c, unsigned number, cohort_time *trip,
 	return 0;
 }
 
-/* How what is said to C travels, by what the kernel says it is joined to. */
-static const char *ping_mode(const struct cohort_conn *c)
-{
-	struct sockaddr_storage sa;
-	socklen_t len = sizeof sa;
-
-	if (getpeername(coh_conn_fd(c), (struct sockaddr *)&sa, &len) != 0)
-		return "unknown";
-	if (sa.ss_family == AF_UNIX)
-		return "clear text through a Unix socket of this machine";
-	if (coh_sockaddr_is_local((struct sockaddr *)&sa, len))
-		return "clear text over the loopback of this machine";
-	return "clear text over the network";
-}
-
 static int by_time(const void *a, const void *b)
 {
 	cohort_time x = *(const cohort_time *)a, y = *(const cohort_time *)b;
@@ -79,7 +62,7 @@ static void ping_report(struct ping *p, const struct cohort_conn *c)
 
 	qsort(t, p->count, sizeof *t, by_time);
 	printf("%s: %s\n", p->address, cohort_conn_peer(c));
-	printf("mode: own handshake, both sides showed the key; %s\n", ping_mode(c));
+	printf("mode: %s\n", cohort_conn_guard(c));
 	printf("connect and handshake: %.3f ms\n", ms(p->entry));
 	printf("round trips: %u, min %.3f ms, median %.3f ms, max %.3f ms\n", p->count, ms(t[0]),
 	    ms(t[p->count / 2]), ms(t[p->count - 1]));

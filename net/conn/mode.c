@@ -48,7 +48,11 @@ int coh_mode_choose(enum coh_mode *mode, const struct coh_address *a, const stru
 int coh_mode_conn(
     struct cohort_conn **out, const struct coh_mode_socket *s, struct cohort_error *err)
 {
-	return coh_conn_from_fd(out, s->fd, COH_PHASE_STRANGER, s->peer, err);
+	int rc = coh_conn_from_fd(out, s->fd, COH_PHASE_STRANGER, s->peer, err);
+
+	if (rc == 0)
+		coh_conn_set_guard(*out, coh_mode_text(s->mode));
+	return rc;
 }
 
 const char *coh_mode_text(enum coh_mode mode)

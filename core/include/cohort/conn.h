@@ -120,6 +120,12 @@ COHORT_API const char *cohort_conn_error(const struct cohort_conn *c);
 COHORT_API const char *cohort_conn_peer(const struct cohort_conn *c);
 
 /*
+ * How what is said over C is guarded, in words for people: "TLS 1.3, by the key", "within this
+ * machine".  Lives for ever.
+ */
+COHORT_API const char *cohort_conn_guard(const struct cohort_conn *c);
+
+/*
  * What cohort_wait waits for: exactly one of conn, listener-like descriptor, process sentinel
  * or any other descriptor.  Set `conn` or, with conn NULL, `fd` (ready when readable).
  */

@@ -9,19 +9,20 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-static sigset_t ending(void)
+static sigset_t taken(void)
 {
 	sigset_t set;
 
 	sigemptyset(&set);
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGHUP);
 	return set;
 }
 
 int coh_signal_open(void)
 {
-	sigset_t set = ending();
+	sigset_t set = taken();
 	int fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 
 	if (fd < 0)
@@ -39,7 +40,7 @@ int coh_signal_take(int fd)
 
 void coh_signal_close(int fd)
 {
-	sigset_t set = ending();
+	sigset_t set = taken();
 
 	if (fd < 0)
 		return;

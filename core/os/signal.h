@@ -1,9 +1,9 @@
-/* signal.h - SIGTERM and SIGINT as a descriptor, for programs that end in order. */
+/* signal.h - SIGTERM, SIGINT and SIGHUP as a descriptor, for programs that end in order. */
 #ifndef COH_OS_SIGNAL_H
 #define COH_OS_SIGNAL_H
 
 /*
- * Block SIGTERM and SIGINT in the calling thread (threads made later inherit that) and give a
+ * Block the three in the calling thread (threads made later inherit that) and give a
  * descriptor that becomes readable when one comes.  Children of the zygote are not concerned.
  * The descriptor, or -errno.
  */
@@ -12,7 +12,7 @@ int coh_signal_open(void);
 /* Read the signal that came: its number, or 0. */
 int coh_signal_take(int fd);
 
-/* Close FD and let the two signals through again. */
+/* Close FD and let the signals through again. */
 void coh_signal_close(int fd);
 
 #endif

@@ -7,9 +7,11 @@
 #include "conn/identity.h"
 
 #include "base/err.h"
+#include "base/mem.h"
 #include "base/name.h"
-#include "trust/hmac_openssl.h"
+#include "trust/authkey.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
@@ -45,6 +47,20 @@ static int name_set(
 	return 0;
 }
 
+static int key_set(struct coh_identity *id, const char *file, struct cohort_error *err)
+{
+	int rc;
+
+	if (file != NULL) {
+		id->key_file = coh_strdup(file);
+		if (id->key_file == NULL)
+			return coh_fail(err, -ENOMEM, "no memory for the name of the key file");
+	}
+	rc = cohort_key_load(&id->own_key, file, err);
+	id->key = id->own_key;
+	return rc;
+}
+
 int coh_identity_init(
     struct coh_identity *id, const struct cohort_net_options *options, struct cohort_error *err)
 {
@@ -60,15 +76,27 @@ int coh_identity_init(
 		rc = name_set(id->name, o->name != NULL ? o->name : own, err);
 	if (rc == 0 && self_get(id->uuid) != 0)
 		rc = coh_fail(err, COHORT_EAUTH, "the system gives no random bytes");
-	if (rc == 0 && o->key == NULL) {
-		rc = cohort_key_load(&id->own_key, o->key_file, err);
-		id->key = id->own_key;
-	}
+	if (rc == 0 && o->key == NULL)
+		rc = key_set(id, o->key_file, err);
+	return rc;
+}
+
+int coh_identity_reload(struct coh_identity *id, struct cohort_error *err)
+{
+	struct cohort_key *fresh;
+	int rc;
+
+	if (id->own_key == NULL)
+		return 0;
+	rc = cohort_key_load(&fresh, id->key_file, err);
+	if (rc == 0)
+		coh_authkey_replace(id->own_key, fresh);
 	return rc;
 }
 
 void coh_identity_fini(struct coh_identity *id)
 {
 	cohort_key_free(id->own_key);
+	coh_free(id->key_file);
 	*id = (struct coh_identity){0};
 }

@@ -11,6 +11,7 @@
 struct coh_identity {
 	const struct cohort_key *key;
 	struct cohort_key *own_key; /* KEY when it was loaded here */
+	char *key_file;             /* from there; NULL: from the one that $COHORT_KEY_FILE names */
 	char cluster[COH_HANDSHAKE_NAME_MAX + 1];
 	char name[COH_HANDSHAKE_NAME_MAX + 1];
 	unsigned char uuid[COH_HANDSHAKE_UUID];
@@ -23,5 +24,12 @@ struct coh_identity {
 int coh_identity_init(struct coh_identity *id, const struct cohort_net_options *options,
     struct cohort_error *err);
 void coh_identity_fini(struct coh_identity *id);
+
+/*
+ * Read again what ID was read from: the key, unless the options gave it.  Handshakes under way go on,
+ * by the new key where they have not yet used the old one.  0, or why it cannot be used (as init): then
+ * all is as it was.
+ */
+int coh_identity_reload(struct coh_identity *id, struct cohort_error *err);
 
 #endif

@@ -409,6 +409,13 @@ int cohort_listen(struct cohort_listener **out, const char *address,
 	return 0;
 }
 
+int cohort_listener_reload(struct cohort_listener *l, struct cohort_error *err)
+{
+	int rc = coh_identity_reload(&l->id, err);
+
+	return rc == 0 ? 0 : coh_fail_in(err, rc, "listener %s", l->address);
+}
+
 const char *cohort_listener_address(const struct cohort_listener *l)
 {
 	return l->address;

@@ -3,7 +3,7 @@
  *
  * Listening, it serves every coordinator that shows the key; joining, it calls one home, and again
  * with growing pauses when that one goes.  The main thread waits in the engine like any caller;
- * SIGTERM and SIGINT come in as a descriptor.
+ * signals come in as a descriptor: SIGTERM and SIGINT end it, SIGHUP has it read its keys again.
  *
  * Its end is orderly: no new coordinators, workers killed, connections closed.  If it is killed
  * instead, the zygote ends with it and the workers with the zygote.
@@ -22,10 +22,10 @@
 #include "work/engine.h"
 #include "work/init.h"
 
-#include <cohort/dial.h>
 #include <cohort/listener.h>
 #include <cohort/process.h>
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -49,7 +49,8 @@ struct agent {
 	struct coh_watch *listening, *signals;
 	struct served *served;
 	int signal_fd;
-	bool stop, port_written;
+	struct coh_identity id; /* to call home as; used by the main thread alone */
+	bool stop, reload, port_written;
 };
 
 /* ---- coordinators ---- */
@@ -105,8 +106,10 @@ static void signal_cb(unsigned events, void *arg)
 
 	(void)events;
 	coh_engine_lock();
-	coh_signal_take(a->signal_fd);
-	a->stop = true;
+	if (coh_signal_take(a->signal_fd) == SIGHUP)
+		a->reload = true;
+	else
+		a->stop = true;
 	coh_engine_unlock();
 }
 
@@ -193,6 +196,7 @@ static void agent_close(struct agent *a)
 	cohort_listener_close(a->listener);
 	if (a->port_written)
 		unlink(a->options->port_file);
+	coh_identity_fini(&a->id);
 	coh_signal_close(a->signal_fd);
 	coh_engine_close();
 }
@@ -201,22 +205,40 @@ static void agent_close(struct agent *a)
 
 static bool stop_test(void *arg)
 {
-	return ((struct agent *)arg)->stop;
+	const struct agent *a = arg;
+
+	return a->stop || a->reload;
 }
 
 static bool alone_test(void *arg)
 {
 	const struct agent *a = arg;
 
-	return a->stop || a->served == NULL;
+	return a->stop || a->reload || a->served == NULL;
 }
 
+/* SIGHUP came: read keys and certificates again.  [lock held] */
+static void agent_reload(struct agent *a)
+{
+	struct cohort_error err = {0};
+	int rc = a->listener != NULL ? cohort_listener_reload(a->listener, &err)
+				     : coh_identity_reload(&a->id, &err);
+
+	a->reload = false;
+	if (rc == 0)
+		coh_log(COHORT_LOG_WARN, "SIGHUP: the key and what goes with it are read again");
+	else
+		coh_log(COHORT_LOG_ERROR, "SIGHUP: the old key stays in force: %s", err.text);
+}
+
+/* Wait until TEST, which is true when a signal comes; a SIGHUP is seen to, and waited on. */
 static int wait_for(struct agent *a, coh_engine_test_fn test, cohort_time deadline)
 {
 	int rc;
 
 	coh_engine_lock();
-	rc = coh_engine_wait(test, a, deadline);
+	while ((rc = coh_engine_wait(test, a, deadline)) == 0 && a->reload)
+		agent_reload(a);
 	coh_engine_unlock();
 	return rc;
 }
@@ -234,12 +256,15 @@ static cohort_time jittered(cohort_time pause)
 static int agent_join(struct agent *a, struct cohort_error *err)
 {
 	struct cohort_net_options options = conn_options(a);
+	struct coh_dial how = {.id = &a->id, .options = &options};
 	cohort_time pause = REDIAL_FIRST;
 	struct cohort_conn *conn;
-	int rc;
+	int rc = coh_identity_init(&a->id, &options, err);
 
+	if (rc != 0)
+		return rc;
 	while (!a->stop) {
-		rc = cohort_dial(&conn, a->options->join, &options, cohort_in(DIAL_PATIENCE), err);
+		rc = coh_dial(&conn, a->options->join, &how, cohort_in(DIAL_PATIENCE), err);
 		if (rc == 0) {
 			coh_engine_lock();
 			agent_serve(a, conn);

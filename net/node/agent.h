@@ -3,7 +3,7 @@
  *
  * Each coordinator that shows the key names its own program (a path and a SHA-256) and gets a
  * pool of `slots` workers that run it; they end with its connection.  Runs until SIGTERM or
- * SIGINT.
+ * SIGINT; on SIGHUP it reads its key, certificates and revocations again.
  */
 #ifndef COH_NODE_AGENT_H
 #define COH_NODE_AGENT_H

@@ -104,6 +104,13 @@ void cohort_key_free(struct cohort_key *key)
 	coh_free(key);
 }
 
+/* The page stays where it is: who looks at the key meanwhile finds it. */
+void coh_authkey_replace(struct cohort_key *key, struct cohort_key *from)
+{
+	*key->secret = *from->secret;
+	cohort_key_free(from);
+}
+
 int coh_authkey_count(const struct cohort_key *key)
 {
 	return key->secret->mark == KEY_MARK ? key->secret->count : 0;

@@ -22,6 +22,12 @@
 int coh_authkey_new(struct cohort_key **out, const struct coh_span *secrets, int count,
     struct cohort_error *err);
 
+/*
+ * KEY has the secrets of FROM from now on, and no other; FROM, which is taken, is freed.  Not while
+ * another thread uses KEY.
+ */
+void coh_authkey_replace(struct cohort_key *key, struct cohort_key *from);
+
 /* How many secrets KEY has; 0 when this process was forked after the key was loaded. */
 int coh_authkey_count(const struct cohort_key *key);
 

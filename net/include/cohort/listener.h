@@ -81,6 +81,16 @@ COHORT_API const char *cohort_listener_address(const struct cohort_listener *l);
 COHORT_API int cohort_listener_fd(const struct cohort_listener *l);
 
 /*
+ * Read again, from the files that the options named, what newcomers are met with: the key (auth.h; not one
+ * that was given as KEY), certificates and what was taken back of them.  Connections that were
+ * accepted live on as they are.  Waits for the disk only.
+ *
+ * Returns 0, or why a file cannot be used, as cohort_listen (COHORT_EKEY): then all of them stay in
+ * force as they were.
+ */
+COHORT_API int cohort_listener_reload(struct cohort_listener *l, struct cohort_error *err);
+
+/*
  * Stop listening, drop the strangers, and remove the Unix socket if it is still ours.  Connections
  * that were accepted live on.  NULL is fine.
  */

@@ -8,6 +8,8 @@
  */
 #include "addr/sockaddr.h"
 
+#include "base/buf.h"
+
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <stdio.h>
@@ -59,6 +61,47 @@ bool coh_sockaddr_is_local(const struct sockaddr *sa, socklen_t len)
 	}
 	memcpy(&in6, &plain, sizeof in6);
 	return IN6_IS_ADDR_LOOPBACK(&in6.sin6_addr);
+}
+
+/*
+ * IPv4 addresses are told apart from IPv6 networks by what stands in front: all of ::/8 is reserved (RFC
+ * 4291), and so is whatever begins with 64 zero bits, which is made 1 lest it look local.
+ */
+#define SOURCE_IPV4 ((uint64_t)0xffff)
+
+uint64_t coh_sockaddr_source(const struct sockaddr *sa, socklen_t len)
+{
+	struct sockaddr_storage plain;
+	struct sockaddr_in6 in6;
+	struct sockaddr_in in4;
+	uint64_t network;
+
+	if (!sockaddr_plain(sa, len, &plain) || coh_sockaddr_is_local(sa, len))
+		return 0;
+	if (plain.ss_family == AF_INET) {
+		memcpy(&in4, &plain, sizeof in4);
+		return SOURCE_IPV4 << 32 | ntohl(in4.sin_addr.s_addr);
+	}
+	memcpy(&in6, &plain, sizeof in6);
+	network = coh_get_u64(in6.sin6_addr.s6_addr);
+	return network != 0 ? network : 1;
+}
+
+void coh_sockaddr_source_text(uint64_t source, char out[COH_SOCKADDR_SOURCE_TEXT])
+{
+	struct in6_addr network = {0};
+	struct in_addr host = {.s_addr = htonl((uint32_t)source)};
+	char text[INET6_ADDRSTRLEN] = "";
+
+	if (source == 0) {
+		snprintf(out, COH_SOCKADDR_SOURCE_TEXT, "this machine");
+	} else if (source >> 32 == SOURCE_IPV4) {
+		inet_ntop(AF_INET, &host, out, COH_SOCKADDR_SOURCE_TEXT);
+	} else {
+		coh_put_u64(network.s6_addr, source);
+		inet_ntop(AF_INET6, &network, text, sizeof text);
+		snprintf(out, COH_SOCKADDR_SOURCE_TEXT, "%s/64", text);
+	}
 }
 
 static int unix_address(const struct sockaddr_storage *sa, socklen_t len, struct coh_address *a)

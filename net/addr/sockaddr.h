@@ -11,6 +11,7 @@
 
 #include "addr/address.h"
 
+#include <stdint.h>
 #include <sys/socket.h>
 
 #define COH_SOCKADDR_TEXT 176 /* room for any of the texts below, with its end */
@@ -20,6 +21,16 @@
  * 127.0.0.0/8, ::1.  False for anything else, also for the wildcard addresses.
  */
 bool coh_sockaddr_is_local(const struct sockaddr *sa, socklen_t len);
+
+/*
+ * Whom to hold responsible for what comes from SA: a number that is the same for an IPv4 address, or
+ * for the 64 bits of network of an IPv6 one, and for no other; 0 when it is local.
+ */
+uint64_t coh_sockaddr_source(const struct sockaddr *sa, socklen_t len);
+
+/* Such a number for people: "10.1.2.3", "2001:db8::/64", "this machine". */
+#define COH_SOCKADDR_SOURCE_TEXT 64
+void coh_sockaddr_source_text(uint64_t source, char out[COH_SOCKADDR_SOURCE_TEXT]);
 
 /*
  * SA as the handshake's transcript names it: "tcp:127.0.0.1:47000", "tcp:[::1]:47000",

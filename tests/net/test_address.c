@@ -379,6 +379,39 @@ TEST(sockaddr, takes_unix_paths_with_and_without_an_end)
 	CHECK(coh_sockaddr_is_local(sa, offsetof(struct sockaddr_un, sun_path)));
 }
 
+static uint64_t source(struct sockaddr_storage sa)
+{
+	return coh_sockaddr_source((const struct sockaddr *)&sa, size_of(&sa));
+}
+
+TEST(sockaddr, has_a_source_that_is_a_host_or_a_network)
+{
+	struct sockaddr_un un = {.sun_family = AF_UNIX, .sun_path = "/s"};
+
+	CHECK_EQ(source(in4("127.0.0.9", 1)), 0);
+	CHECK_EQ(source(in6("::1", 1)), 0);
+	CHECK_EQ(coh_sockaddr_source((const struct sockaddr *)&un, sizeof un), 0);
+	CHECK_EQ(source(in4("10.1.2.3", 1)), source(in4("10.1.2.3", 2)));
+	CHECK(source(in4("10.1.2.3", 1)) != source(in4("10.1.2.4", 1)));
+	CHECK_EQ(source(in4("10.1.2.3", 1)), source(in6("::ffff:10.1.2.3", 1)));
+	CHECK_EQ(source(in6("2001:db8::1", 1)), source(in6("2001:db8::ffff:1:2:3", 1)));
+	CHECK(source(in6("2001:db8::1", 1)) != source(in6("2001:db8:0:1::1", 1)));
+	CHECK(source(in6("::2", 1)) != 0);
+	CHECK(source(in4("0.0.0.0", 1)) != 0);
+}
+
+TEST(sockaddr, prints_a_source)
+{
+	char text[COH_SOCKADDR_SOURCE_TEXT];
+
+	coh_sockaddr_source_text(0, text);
+	CHECK_STR(text, "this machine");
+	coh_sockaddr_source_text(source(in4("10.1.2.3", 1)), text);
+	CHECK_STR(text, "10.1.2.3");
+	coh_sockaddr_source_text(source(in6("2001:db8:1:2:3::4", 1)), text);
+	CHECK_STR(text, "2001:db8:1:2::/64");
+}
+
 TEST(sockaddr, of_another_kind_is_refused)
 {
 	struct sockaddr_un un = {.sun_family = AF_UNIX, .sun_path = "\0squatted"};

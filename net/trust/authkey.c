@@ -1,7 +1,8 @@
 /*
  * authkey.c - how the key is held in memory, and what is derived from it.
  *
- * Of the secret only its HKDF extract is kept, on a page of its own, out of core files.  The
+ * Of the secret only its HKDF extract is kept, on a page of its own, out of core files; of a key
+ * for Python peers the secret itself, since that is what Python signs with.  The
  * page is wiped in forked children (a worker has no business with it).  Zeros would be a
  * key that everybody knows, hence the mark beside it: without it the key is refused.
  * Rejected: mprotect around every use, which costs more than the MACs and stops nobody who
@@ -21,10 +22,18 @@
 
 #define KEY_MARK 0x6b657931u /* "key1" */
 
+/* What Python signs with, as it is in the file. */
+struct raw {
+	size_t size;
+	unsigned char bytes[COHORT_KEY_MAX];
+};
+
 struct secret {
 	uint32_t mark;
 	int count;
+	bool python; /* it has raw in place of prk */
 	unsigned char prk[COH_AUTHKEY_MAX][COH_HASH_SIZE];
+	struct raw raw[COH_AUTHKEY_MAX];
 };
 
 struct cohort_key {
@@ -55,15 +64,24 @@ static int key_extract(struct secret *s, const struct coh_span *secrets, int cou
 	for (int i = 0; i < count && rc == 0; i++)
 		rc = coh_hmac_extract(
 		    (struct coh_span){salt, sizeof salt - 1}, secrets[i], s->prk[i]);
-	if (rc == 0) {
-		s->count = count;
-		s->mark = KEY_MARK;
-	}
 	return rc;
 }
 
-int coh_authkey_new(struct cohort_key **out, const struct coh_span *secrets, int count,
-    struct cohort_error *err)
+static int key_keep(struct secret *s, const struct coh_span *secrets, int count)
+{
+	s->python = true;
+	for (int i = 0; i < count; i++) {
+		s->raw[i].size = secrets[i].size;
+		memcpy(s->raw[i].bytes, secrets[i].data, secrets[i].size);
+	}
+	return 0;
+}
+
+/* What is made of COUNT secrets on a key's page; 0 or a code. */
+typedef int (*key_fill_fn)(struct secret *s, const struct coh_span *secrets, int count);
+
+static int key_new(struct cohort_key **out, const struct coh_span *secrets, int count,
+    key_fill_fn fill, struct cohort_error *err)
 {
 	struct cohort_key *key;
 	int rc;
@@ -77,14 +95,33 @@ int coh_authkey_new(struct cohort_key **out, const struct coh_span *secrets, int
 	key = coh_calloc(sizeof *key);
 	if (key != NULL)
 		key->secret = secret_page(&key->size);
-	rc = key != NULL && key->secret != NULL ? key_extract(key->secret, secrets, count)
-						: -ENOMEM;
+	rc = key != NULL && key->secret != NULL ? fill(key->secret, secrets, count) : -ENOMEM;
 	if (rc < 0) {
 		cohort_key_free(key);
 		return coh_fail(err, rc, "key: %s", cohort_strerror(rc));
 	}
+	key->secret->count = count;
+	key->secret->mark = KEY_MARK;
 	*out = key;
 	return 0;
+}
+
+int coh_authkey_new(struct cohort_key **out, const struct coh_span *secrets, int count,
+    struct cohort_error *err)
+{
+	return key_new(out, secrets, count, key_extract, err);
+}
+
+int coh_authkey_new_python(struct cohort_key **out, const struct coh_span *secrets, int count,
+    struct cohort_error *err)
+{
+	return key_new(out, secrets, count, key_keep, err);
+}
+
+int cohort_key_new_python(
+    struct cohort_key **out, const void *secret, size_t size, struct cohort_error *err)
+{
+	return coh_authkey_new_python(out, &(struct coh_span){secret, size}, 1, err);
 }
 
 int cohort_key_new(
@@ -116,16 +153,41 @@ int coh_authkey_count(const struct cohort_key *key)
 	return key->secret->mark == KEY_MARK ? key->secret->count : 0;
 }
 
+/* May secret INDEX of KEY be used? */
+static int key_check(const struct cohort_key *key, int index, struct cohort_error *err)
+{
+	if (key->secret->mark != KEY_MARK)
+		return coh_fail(err, COHORT_EKEY,
+		    "key: wiped, since this process was forked after loading it; load it again here");
+	COH_ASSERT(index >= 0 && index < key->secret->count);
+	return 0;
+}
+
 const unsigned char *coh_authkey_prk(
     const struct cohort_key *key, int index, struct cohort_error *err)
 {
-	if (key->secret->mark == KEY_MARK) {
-		COH_ASSERT(index >= 0 && index < key->secret->count);
+	if (key_check(key, index, err) != 0)
+		return NULL;
+	if (!key->secret->python)
 		return key->secret->prk[index];
-	}
 	coh_fail(err, COHORT_EKEY,
-	    "key: wiped, since this process was forked after loading it; load it again here");
+	    "key: it was loaded for Python peers (cohort_key_load_python) and serves only them");
 	return NULL;
+}
+
+int coh_authkey_secret(const struct cohort_key *key, int index, struct coh_span *secret,
+    struct cohort_error *err)
+{
+	int rc = key_check(key, index, err);
+
+	if (rc != 0)
+		return rc;
+	if (!key->secret->python)
+		return coh_fail(err, COHORT_EKEY,
+		    "key: it was not loaded for Python peers, whose handshake needs the secret itself: "
+		    "use cohort_key_load_python or cohort_key_new_python, and a key of its own");
+	*secret = (struct coh_span){key->secret->raw[index].bytes, key->secret->raw[index].size};
+	return 0;
 }
 
 int coh_authkey_derive(const struct cohort_key *key, const struct coh_authkey_use *use,

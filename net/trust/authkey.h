@@ -28,15 +28,30 @@ int coh_authkey_new(struct cohort_key **out, const struct coh_span *secrets, int
  */
 void coh_authkey_replace(struct cohort_key *key, struct cohort_key *from);
 
+/*
+ * The same for Python peers, whose handshake signs with the secrets themselves: they are kept, and
+ * nothing is derived from them.
+ */
+int coh_authkey_new_python(struct cohort_key **out, const struct coh_span *secrets, int count,
+    struct cohort_error *err);
+
 /* How many secrets KEY has; 0 when this process was forked after the key was loaded. */
 int coh_authkey_count(const struct cohort_key *key);
 
 /*
  * What was extracted from its secret INDEX (COH_HASH_SIZE bytes), KEY's, for its life; NULL with
- * COHORT_EKEY in ERR when this process was forked after the key was loaded.  Any thread.
+ * COHORT_EKEY in ERR when this process was forked after the key was loaded, or the key is for Python
+ * peers.  Any thread.
  */
 const unsigned char *coh_authkey_prk(
     const struct cohort_key *key, int index, struct cohort_error *err);
+
+/*
+ * The secret INDEX of a key for Python peers, KEY's, for its life.  0, or COHORT_EKEY: it is none, or
+ * as coh_authkey_prk.  Any thread.
+ */
+int coh_authkey_secret(const struct cohort_key *key, int index, struct coh_span *secret,
+    struct cohort_error *err);
 
 /* A derived key: what it is for, and in which cluster. */
 struct coh_authkey_use {

@@ -208,6 +208,17 @@ int coh_hmac_sign(struct coh_span key, const struct coh_span *parts, int n,
 	return rc;
 }
 
+int coh_hmac_sign_by(const char *digest, struct coh_span key, struct coh_span message,
+    unsigned char out[COH_HMAC_MAX])
+{
+	size_t n = 0;
+
+	if (!usable() || EVP_Q_mac(NULL, "HMAC", NULL, digest, NULL, key.data, key.size, message.data,
+			     message.size, out, COH_HMAC_MAX, &n) == NULL)
+		return failed(COHORT_EAUTH);
+	return (int)n;
+}
+
 int coh_hmac_extract(
     struct coh_span salt, struct coh_span secret, unsigned char prk[COH_HASH_SIZE])
 {

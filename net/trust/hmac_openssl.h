@@ -12,6 +12,7 @@
 #include <stddef.h>
 
 #define COH_HASH_SIZE 32 /* bytes of a SHA-256 sum, of an HMAC and of a derived key */
+#define COH_HMAC_MAX 64  /* of an HMAC by any digest */
 
 /* Some bytes of the caller's.  What takes N of them works on them as if joined. */
 struct coh_span {
@@ -44,6 +45,14 @@ int coh_hash_fd(int fd, unsigned char out[COH_HASH_SIZE]);
 /* HMAC-SHA-256 of N parts under KEY.  0, -ENOMEM, COHORT_EAUTH. */
 int coh_hmac_sign(struct coh_span key, const struct coh_span *parts, int n,
     unsigned char out[COH_HASH_SIZE]);
+
+/*
+ * HMAC of MESSAGE under KEY by DIGEST, a name that OpenSSL knows ("MD5", "SHA3-256"); for Python's
+ * handshake, which has several.  How many bytes are at OUT, or COHORT_EAUTH (no such digest here, as
+ * MD5 in a build for FIPS; no memory).
+ */
+int coh_hmac_sign_by(const char *digest, struct coh_span key, struct coh_span message,
+    unsigned char out[COH_HMAC_MAX]);
 
 /* HKDF (RFC 5869): a uniform key out of SECRET.  As coh_hmac_sign. */
 int coh_hmac_extract(

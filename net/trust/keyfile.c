@@ -186,35 +186,51 @@ static int place_read(struct coh_keytext *k, struct place *p, struct cohort_erro
 	return rc;
 }
 
-static int key_make(struct cohort_key **key, const struct coh_keytext *k, struct cohort_error *err)
+/* What makes a key of the secrets in a file. */
+typedef int (*key_make_fn)(struct cohort_key **key, const struct coh_span *secrets, int count,
+    struct cohort_error *err);
+
+static int key_load(
+    struct cohort_key **key, const char *path, key_make_fn make, struct cohort_error *err)
 {
 	struct coh_span secrets[COH_AUTHKEY_MAX];
+	struct coh_keytext k;
+	struct place place;
+	int rc = place_open(&place, path, err);
 
-	for (int i = 0; i < k->count; i++)
-		secrets[i] = (struct coh_span){k->bytes[i], k->size[i]};
-	return coh_authkey_new(key, secrets, k->count, err);
+	if (rc == 0)
+		rc = place_read(&k, &place, err);
+	if (rc == 0) {
+		for (int i = 0; i < k.count; i++)
+			secrets[i] = (struct coh_span){k.bytes[i], k.size[i]};
+		rc = make(key, secrets, k.count, err);
+	}
+	coh_wipe(&k, sizeof k);
+	place_fini(&place);
+	return rc;
 }
 
 int cohort_key_load(struct cohort_key **key, const char *path, struct cohort_error *err)
 {
-	struct coh_keytext k;
-	struct place place;
-	int rc;
-
 	*key = NULL;
 	if (path == NULL)
 		path = secure_getenv("COHORT_KEY_FILE");
 	if (path == NULL || *path == '\0')
 		return coh_fail(err, COHORT_EKEY,
 		    "no key file: name one, or set COHORT_KEY_FILE; make one: cohort keygen FILE");
-	rc = place_open(&place, path, err);
-	if (rc == 0)
-		rc = place_read(&k, &place, err);
-	if (rc == 0)
-		rc = key_make(key, &k, err);
-	coh_wipe(&k, sizeof k);
-	place_fini(&place);
-	return rc;
+	return key_load(key, path, coh_authkey_new, err);
+}
+
+int cohort_key_load_python(struct cohort_key **key, const char *path, struct cohort_error *err)
+{
+	*key = NULL;
+	if (path == NULL)
+		path = secure_getenv("COHORT_PYTHON_KEY_FILE");
+	if (path == NULL || *path == '\0')
+		return coh_fail(err, COHORT_EKEY,
+		    "no key file for Python peers: name one of their own, or set COHORT_PYTHON_KEY_FILE; "
+		    "make one: cohort keygen FILE");
+	return key_load(key, path, coh_authkey_new_python, err);
 }
 
 /* K as the new file NAME in the directory of P; on failure there is none. */

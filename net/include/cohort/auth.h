@@ -54,6 +54,20 @@ COHORT_API int cohort_key_new(
     struct cohort_key **key, const void *secret, size_t size, struct cohort_error *err);
 
 /*
+ * The same for Python peers (addresses python+tcp:// and python+unix:), from the file PATH, or with NULL
+ * the one that $COHORT_PYTHON_KEY_FILE names.  Python signs with the secret itself, and what a
+ * stranger chose: so such a key serves Python addresses only, an ordinary one never serves
+ * them, and the file should be one of its own.  Python reads it as
+ *	authkey = bytes.fromhex(open(path).readline())
+ */
+COHORT_API int cohort_key_load_python(
+    struct cohort_key **key, const char *path, struct cohort_error *err);
+
+/* As cohort_key_new, for Python peers; SECRET is what is called authkey there. */
+COHORT_API int cohort_key_new_python(
+    struct cohort_key **key, const void *secret, size_t size, struct cohort_error *err);
+
+/*
  * Write a new key of 32 random bytes to the file PATH (mode 0600), which must not exist.
  * Waits until the disk has it; on failure no file is left.
  *

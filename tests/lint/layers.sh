@@ -13,7 +13,8 @@ below() {
 	core/work) echo core/work core/conn core/sync core/os core/wire core/base ;;
 	net/addr) echo net/addr "$(below core/work)" ;;
 	net/trust) echo net/trust "$(below core/work)" ;;
-	net/conn) echo net/conn net/trust net/addr "$(below core/work)" ;;
+	net/python) echo net/python net/trust "$(below core/work)" ;;
+	net/conn) echo net/conn net/python net/trust net/addr "$(below core/work)" ;;
 	net/node) echo net/node "$(below net/conn)" ;;
 	net/cmd) echo net/cmd "$(below net/node)" ;;
 	esac

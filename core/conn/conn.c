@@ -92,7 +92,9 @@ int coh_conn_fail_stream(struct cohort_conn *c, int code, const char *doing, int
 
 void coh_conn_set_framing(struct cohort_conn *c, const struct coh_framing *framing)
 {
-	COH_ASSERT(coh_conn_pending(c) == 0);
+	/* What is held was framed the old way; between two framings of one kind it may be. */
+	COH_ASSERT(coh_conn_pending(c) == 0 ||
+	    (c->framing != NULL && framing != NULL && c->framing->encode == framing->encode));
 	c->framing = framing;
 }
 
@@ -162,14 +164,19 @@ int coh_conn_put_frame(struct cohort_conn *c, struct coh_frame *f, const struct 
 {
 	struct coh_conn_outgoing o = {
 	    f, body, n, deadline == COHORT_NOW ? COH_CONN_KEEP : COH_CONN_PUT};
-	size_t size = 0;
+	size_t size = 0, limit;
 	bool legal;
 
+	if (c->framing != NULL && f->type != COH_FRAME_BYTES)
+		return coh_conn_fail(c, COHORT_ENOTSUP, "the peer takes plain bytes, not a %s",
+		    coh_frame_name(f->type));
+	limit = c->framing != NULL ? COHORT_MESSAGE_MAX
+				   : coh_frame_limit(f->type, c->phase, &legal);
 	COH_ASSERT(n <= COH_CONN_PARTS);
 	for (int i = 0; i < n; i++)
 		if (__builtin_add_overflow(size, body[i].iov_len, &size))
 			size = SIZE_MAX;
-	if (size > coh_frame_limit(f->type, c->phase, &legal))
+	if (size > limit)
 		return coh_conn_fail(c, COHORT_ETOOBIG, "a %s of %zu bytes is not allowed",
 		    coh_frame_name(f->type), size);
 	f->length = (uint32_t)size;
@@ -266,9 +273,14 @@ static int conn_expect(
 int cohort_conn_recv(struct cohort_conn *c, struct cohort_message *m, cohort_time deadline)
 {
 	struct coh_frame f;
-	int rc = conn_expect(c, COH_FRAME_MESSAGE, &f, deadline);
+	int rc;
 
 	cohort_message_reset(m);
+	if (c->framing != NULL)
+		return coh_conn_fail(c, COHORT_ENOTSUP,
+		    "the peer sends plain bytes only; receive them with cohort_conn_recv_bytes, and an "
+		    "image in them with cohort_message_load");
+	rc = conn_expect(c, COH_FRAME_MESSAGE, &f, deadline);
 	if (rc != 0)
 		return rc;
 	rc = cohort_message_load(m, coh_conn_in_body(c), f.length, c->error);

@@ -22,7 +22,10 @@ struct coh_framing {
 	size_t (*encode)(const struct coh_frame *f, unsigned char out[COH_FRAME_SIZE]);
 };
 
-/* From now on C speaks FRAMING (borrowed for ever; NULL: ours); nothing may be held for sending. */
+/*
+ * From now on C speaks FRAMING (borrowed for ever; NULL: ours); nothing may be held for sending, unless
+ * it looks the same in both.
+ */
 void coh_conn_set_framing(struct cohort_conn *c, const struct coh_framing *framing);
 
 #endif

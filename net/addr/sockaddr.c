@@ -181,7 +181,7 @@ int coh_sockaddr_from_address(
 	memset(out, 0, sizeof *out);
 	if (coh_address_is_path(a))
 		return from_path(a->where, out, len);
-	if (!coh_address_is_node(a))
+	if (!coh_address_is_node(a) && !coh_address_is_python(a))
 		return COHORT_EADDRESS;
 	if (inet_pton(AF_INET, a->where, &in4.sin_addr) == 1) {
 		memcpy(out, &in4, sizeof in4);

@@ -172,9 +172,14 @@ int cohort_dial(struct cohort_conn **conn, const char *address,
 {
 	struct coh_identity id;
 	struct coh_dial how = {.id = &id, .options = options};
-	int rc = coh_identity_init(&id, options, err);
+	struct coh_address a;
+	int rc = coh_address_parse(&a, address, err);
 
 	*conn = NULL;
+	if (rc != 0)
+		return rc;
+	rc = coh_address_is_python(&a) ? coh_identity_init_python(&id, options, err)
+				       : coh_identity_init(&id, options, err);
 	if (rc == 0)
 		rc = coh_dial(conn, address, &how, deadline, err);
 	coh_identity_fini(&id);

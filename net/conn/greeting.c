@@ -8,6 +8,7 @@
 #include "conn/greeting.h"
 
 #include "base/err.h"
+#include "conn/greeting_python.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -29,7 +30,11 @@ int coh_greeting_init(struct coh_greeting *g, struct cohort_conn *conn,
 	int fd = coh_conn_fd(conn);
 
 	memset(&g->hs, 0, sizeof g->hs);
+	memset(&g->dialect, 0, sizeof g->dialect);
 	g->conn = conn;
+	g->python = id->python;
+	if (g->python)
+		return coh_greeting_python_init(g, id, role, err);
 	if (getsockname(fd, us, &our_len) != 0 || getpeername(fd, them, &their_len) != 0)
 		return coh_fail_errno(err, errno, "handshake with %s", cohort_conn_peer(conn));
 	config.reach = coh_sockaddr_is_local(them, their_len) ? COH_HANDSHAKE_LOCAL
@@ -47,6 +52,7 @@ int coh_greeting_init(struct coh_greeting *g, struct cohort_conn *conn,
 void coh_greeting_fini(struct coh_greeting *g)
 {
 	coh_handshake_fini(&g->hs);
+	coh_dialect_fini(&g->dialect);
 }
 
 /* Send what the handshake has to say, if anything.  0, or -ENOMEM. */
@@ -92,6 +98,8 @@ int coh_greeting_serve(struct coh_greeting *g, struct cohort_error *err)
 	struct coh_frame f;
 	const void *body;
 
+	if (g->python)
+		return coh_greeting_python_serve(g, err);
 	while ((rc = coh_conn_next_frame(g->conn, &f, &body, COHORT_NOW)) == 0) {
 		progress = coh_handshake_feed(&g->hs, &f, body, err);
 		if (progress < 0)
@@ -119,6 +127,8 @@ int coh_greeting_dial(struct coh_greeting *g, cohort_time deadline, struct cohor
 	struct coh_frame f;
 	const void *body;
 
+	if (g->python)
+		return coh_greeting_python_dial(g, deadline, err);
 	do {
 		rc = greeting_speak(g, err);
 		if (rc != 0)
@@ -141,6 +151,10 @@ void coh_greeting_admit(struct coh_greeting *g)
 {
 	char peer[COH_HANDSHAKE_NAME_MAX + COH_ADDRESS_TEXT + 8];
 
+	if (g->python) {
+		coh_greeting_python_admit(g);
+		return;
+	}
 	snprintf(peer, sizeof peer, "%s at %s", g->hs.peer.name, cohort_conn_peer(g->conn));
 	coh_conn_set_phase(g->conn, COH_PHASE_USER);
 	(void)coh_conn_set_peer(g->conn, peer); /* without memory its address alone must do */

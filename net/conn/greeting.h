@@ -1,7 +1,7 @@
 /*
  * greeting.h - the handshake carried over a connection.
  *
- * net/trust decides; this moves its frames.  A greeting never outlives its connection, which
+ * net/trust decides, or net/python when the identity is for that; this moves its frames.  A greeting never outlives its connection, which
  * stays the caller's.
  */
 #ifndef COH_CONN_GREETING_H
@@ -10,10 +10,13 @@
 #include "addr/sockaddr.h"
 #include "conn/conn_priv.h"
 #include "conn/identity.h"
+#include "python/dialect.h"
 
 struct coh_greeting {
 	struct cohort_conn *conn;
-	struct coh_handshake hs;
+	struct coh_handshake hs;    /* its `peer` serves every kind */
+	struct coh_dialect dialect; /* in place of hs when the identity is for Python */
+	bool python;
 	char address[COH_SOCKADDR_TEXT];
 };
 

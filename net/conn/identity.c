@@ -94,6 +94,22 @@ int coh_identity_reload(struct coh_identity *id, struct cohort_error *err)
 	return rc;
 }
 
+int coh_identity_init_python(
+    struct coh_identity *id, const struct cohort_net_options *options, struct cohort_error *err)
+{
+	static const struct cohort_net_options none;
+	const struct cohort_net_options *o = options != NULL ? options : &none;
+	int rc = 0;
+
+	*id = (struct coh_identity){
+	    .key = o->key, .python = true, .python_md5 = o->python_md5 != 0};
+	if (o->key == NULL) {
+		rc = cohort_key_load_python(&id->own_key, o->key_file, err);
+		id->key = id->own_key;
+	}
+	return rc;
+}
+
 void coh_identity_fini(struct coh_identity *id)
 {
 	cohort_key_free(id->own_key);

@@ -15,6 +15,8 @@ struct coh_identity {
 	char cluster[COH_HANDSHAKE_NAME_MAX + 1];
 	char name[COH_HANDSHAKE_NAME_MAX + 1];
 	unsigned char uuid[COH_HANDSHAKE_UUID];
+	bool python; /* for peers that are Python's: KEY is one of cohort_key_load_python */
+	bool python_md5;
 };
 
 /*
@@ -23,6 +25,11 @@ struct coh_identity {
  */
 int coh_identity_init(struct coh_identity *id, const struct cohort_net_options *options,
     struct cohort_error *err);
+
+/* The same for Python peers: with another key, cluster and name being of no use there. */
+int coh_identity_init_python(struct coh_identity *id, const struct cohort_net_options *options,
+    struct cohort_error *err);
+
 void coh_identity_fini(struct coh_identity *id);
 
 /*

@@ -394,7 +394,8 @@ int cohort_listen(struct cohort_listener **out, const char *address,
 	if (rc == 0)
 		rc = coh_address_check(&a, COH_ADDRESS_BIND, err);
 	if (rc == 0)
-		rc = coh_identity_init(&l->id, options, err);
+		rc = coh_address_is_python(&a) ? coh_identity_init_python(&l->id, options, err)
+					       : coh_identity_init(&l->id, options, err);
 	if (rc == 0)
 		rc = coh_bind(&l->bound, &a, options != NULL ? options : &none, err);
 	if (rc == 0) {

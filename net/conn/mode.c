@@ -6,6 +6,8 @@
 #include "addr/sockaddr.h"
 #include "base/err.h"
 #include "conn/conn_priv.h"
+#include "conn/identity.h"
+#include "python/framing.h"
 
 #include <cohort/listener.h>
 
@@ -28,6 +30,24 @@ static int choose_tcp(enum coh_mode *mode, const struct coh_address *a, const st
 	    text);
 }
 
+/* Python has no TLS of its own: what may leave the machine does so in clear text. */
+static int choose_python(enum coh_mode *mode, const struct coh_address *a,
+    const struct sockaddr *sa, socklen_t len, const struct cohort_net_options *options,
+    struct cohort_error *err)
+{
+	char text[COH_ADDRESS_TEXT];
+
+	*mode = COH_MODE_PYTHON;
+	if (coh_sockaddr_is_local(sa, len) || (options != NULL && options->insecure_plaintext))
+		return 0;
+	coh_address_print(a, text);
+	return coh_fail(err, COHORT_EPLAINTEXT,
+	    "%s: it reaches other machines, and Python's protocol is clear text without a check of "
+	    "what follows the handshake; use 127.0.0.1, [::1] or python+unix: (an ssh tunnel leads "
+	    "there), or say --insecure-plaintext if you trust the network",
+	    text);
+}
+
 int coh_mode_choose(enum coh_mode *mode, const struct coh_address *a, const struct sockaddr *sa,
     socklen_t len, const struct cohort_net_options *options, struct cohort_error *err)
 {
@@ -39,6 +59,9 @@ int coh_mode_choose(enum coh_mode *mode, const struct coh_address *a, const stru
 		return 0;
 	case COH_ADDRESS_TCP:
 		return choose_tcp(mode, a, sa, len, options, err);
+	case COH_ADDRESS_PYTHON_TCP:
+	case COH_ADDRESS_PYTHON_UNIX:
+		return choose_python(mode, a, sa, len, options, err);
 	default:
 		coh_address_print(a, text);
 		return coh_fail(err, COHORT_ENOTSUP, "%s: this build speaks tcp and unix, not tls", text);
@@ -48,11 +71,18 @@ int coh_mode_choose(enum coh_mode *mode, const struct coh_address *a, const stru
 int coh_mode_conn(
     struct cohort_conn **out, const struct coh_mode_socket *s, struct cohort_error *err)
 {
-	int rc = coh_conn_from_fd(out, s->fd, COH_PHASE_STRANGER, s->peer, err);
+	int rc;
 
-	if (rc == 0)
-		coh_conn_set_guard(*out, coh_mode_text(s->mode));
-	return rc;
+	if ((s->mode == COH_MODE_PYTHON) != s->id->python)
+		return coh_fail(err, COHORT_EKEY, "%s: a key for %s cannot be used for %s", s->peer,
+		    s->id->python ? "Python peers" : "Cohort", s->id->python ? "Cohort" : "Python peers");
+	rc = coh_conn_from_fd(out, s->fd, COH_PHASE_STRANGER, s->peer, err);
+	if (rc != 0)
+		return rc;
+	coh_conn_set_guard(*out, coh_mode_text(s->mode));
+	if (s->mode == COH_MODE_PYTHON)
+		coh_conn_set_framing(*out, &coh_framing_python_greeting);
+	return 0;
 }
 
 const char *coh_mode_text(enum coh_mode mode)
@@ -63,7 +93,7 @@ const char *coh_mode_text(enum coh_mode mode)
 	    [COH_MODE_PLAINTEXT] = "own handshake, INSECURE clear text over the network",
 	    [COH_MODE_TLS_KEY] = "TLS 1.3, by the key",
 	    [COH_MODE_TLS_CERTIFICATE] = "TLS 1.3, by certificates",
-	    [COH_MODE_PYTHON] = "Python's handshake, clear text",
+	    [COH_MODE_PYTHON] = "Python's handshake (SHA-256), clear text",
 	};
 
 	return texts[mode];

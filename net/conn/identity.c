@@ -47,6 +47,13 @@ static int name_set(
 	return 0;
 }
 
+static int key_read(
+    struct cohort_key **key, const struct coh_identity *id, struct cohort_error *err)
+{
+	return id->python ? cohort_key_load_python(key, id->key_file, err)
+			  : cohort_key_load(key, id->key_file, err);
+}
+
 static int key_set(struct coh_identity *id, const char *file, struct cohort_error *err)
 {
 	int rc;
@@ -56,7 +63,7 @@ static int key_set(struct coh_identity *id, const char *file, struct cohort_erro
 		if (id->key_file == NULL)
 			return coh_fail(err, -ENOMEM, "no memory for the name of the key file");
 	}
-	rc = cohort_key_load(&id->own_key, file, err);
+	rc = key_read(&id->own_key, id, err);
 	id->key = id->own_key;
 	return rc;
 }
@@ -81,6 +88,17 @@ int coh_identity_init(
 	return rc;
 }
 
+int coh_identity_init_python(
+    struct coh_identity *id, const struct cohort_net_options *options, struct cohort_error *err)
+{
+	static const struct cohort_net_options none;
+	const struct cohort_net_options *o = options != NULL ? options : &none;
+
+	*id =
+	    (struct coh_identity){.key = o->key, .python = true, .python_md5 = o->python_md5 != 0};
+	return o->key == NULL ? key_set(id, o->key_file, err) : 0;
+}
+
 int coh_identity_reload(struct coh_identity *id, struct cohort_error *err)
 {
 	struct cohort_key *fresh;
@@ -88,25 +106,9 @@ int coh_identity_reload(struct coh_identity *id, struct cohort_error *err)
 
 	if (id->own_key == NULL)
 		return 0;
-	rc = cohort_key_load(&fresh, id->key_file, err);
+	rc = key_read(&fresh, id, err);
 	if (rc == 0)
 		coh_authkey_replace(id->own_key, fresh);
-	return rc;
-}
-
-int coh_identity_init_python(
-    struct coh_identity *id, const struct cohort_net_options *options, struct cohort_error *err)
-{
-	static const struct cohort_net_options none;
-	const struct cohort_net_options *o = options != NULL ? options : &none;
-	int rc = 0;
-
-	*id = (struct coh_identity){
-	    .key = o->key, .python = true, .python_md5 = o->python_md5 != 0};
-	if (o->key == NULL) {
-		rc = cohort_key_load_python(&id->own_key, o->key_file, err);
-		id->key = id->own_key;
-	}
 	return rc;
 }
 

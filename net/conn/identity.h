@@ -11,7 +11,7 @@
 struct coh_identity {
 	const struct cohort_key *key;
 	struct cohort_key *own_key; /* KEY when it was loaded here */
-	char *key_file;             /* from there; NULL: from the one that $COHORT_KEY_FILE names */
+	char *key_file;             /* from there; NULL: from the one that the environment names */
 	char cluster[COH_HANDSHAKE_NAME_MAX + 1];
 	char name[COH_HANDSHAKE_NAME_MAX + 1];
 	unsigned char uuid[COH_HANDSHAKE_UUID];

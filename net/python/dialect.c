@@ -214,7 +214,8 @@ static int on_challenge(struct coh_dialect *d, struct coh_span body, struct coho
 	digest = challenge_judge(d, m, &n, err);
 	if (digest == NULL)
 		return n;
-	n = sign(d, digest, d->key, m, mac, err);
+	/* The keys may have been read again since the peer showed which it has. */
+	n = sign(d, digest, d->key < coh_authkey_count(d->config.key) ? d->key : 0, m, mac, err);
 	if (n < 0)
 		return n;
 	to_send(d, m.size == LEGACY_CHALLENGE ? "" : digest->prefix, mac, (size_t)n);

@@ -66,6 +66,8 @@ struct cohort_listener {
 	cohort_time paused; /* not accepting until then; 0: accepting */
 	cohort_time armed;  /* what the timer is set to; 0: not set */
 	int max, count;
+	coh_handshake_admit_fn admit;
+	void *admit_arg;
 	TAILQ_HEAD(strangers, stranger) strangers; /* the oldest first */
 	struct log_limit log;
 };
@@ -151,6 +153,8 @@ static void stranger_new(struct cohort_listener *l, int fd, const char *peer)
 	TAILQ_INSERT_TAIL(&l->strangers, s, link);
 	l->count++;
 	rc = coh_greeting_init(&s->greeting, s->conn, &l->id, COH_HANDSHAKE_SERVER, &err);
+	s->greeting.hs.config.admit = l->admit;
+	s->greeting.hs.config.admit_arg = l->admit_arg;
 	if (rc == 0) {
 		rc = listener_watch(l, EPOLL_CTL_ADD, fd, s, EPOLLIN);
 		if (rc != 0)
@@ -431,6 +435,12 @@ void coh_listener_limit(struct cohort_listener *l, cohort_time handshake, int st
 {
 	l->handshake = handshake;
 	l->max = strangers;
+}
+
+void coh_listener_admit(struct cohort_listener *l, coh_handshake_admit_fn fn, void *arg)
+{
+	l->admit = fn;
+	l->admit_arg = arg;
 }
 
 struct coh_identity *coh_listener_identity(struct cohort_listener *l)

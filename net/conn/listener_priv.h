@@ -25,6 +25,12 @@ struct coh_identity *coh_listener_identity(struct cohort_listener *l);
 int coh_listener_step(struct cohort_listener *l, struct cohort_conn **conn,
     struct coh_handshake_peer *peer, struct cohort_error *err);
 
+/*
+ * From now on FN(ARG) is asked about everyone who has proved the key, before the answer to the proof
+ * (handshake.h: COHORT_ENAME refuses a name that is taken).  Called within a step.
+ */
+void coh_listener_admit(struct cohort_listener *l, coh_handshake_admit_fn fn, void *arg);
+
 /* How many strangers it holds. */
 int coh_listener_strangers(const struct cohort_listener *l);
 

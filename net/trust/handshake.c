@@ -17,6 +17,7 @@
  *   the peer's uuid is ours / another cluster / another address             ESELF ECLUSTER EADDR
  *   a name outside the grammar                                              ENAME
  *   our own nonce comes back; a proof that is wrong                         EAUTH
+ *   the name is taken by another peer                                       ENAME
  *   the peer refused                                                        what its byte means
  * A failure that the peer should hear of leaves a REFUSE to be sent; its byte says little.
  *
@@ -81,14 +82,16 @@ static const struct refusal {
 	{COHORT_ECLUSTER, COH_REFUSE_CLUSTER, "it belongs to another cluster"},
 	{COHORT_EADDR, COH_REFUSE_ADDRESS, "the address dialled is not its own"},
 	{COHORT_EBUSY, COH_REFUSE_BUSY, "it takes no more peers now"},
+	{COHORT_ENAME, COH_REFUSE_NAME, "another peer of our name is there already"},
 };
 
 #define REFUSALS (sizeof refusals / sizeof *refusals)
 
 enum coh_handshake_refusal coh_handshake_refusal(int code)
 {
+	/* A stranger's name may be wrong by its form only, which is AUTH. */
 	for (size_t i = 0; i < REFUSALS; i++)
-		if (refusals[i].code == code)
+		if (refusals[i].code == code && refusals[i].byte != COH_REFUSE_NAME)
 			return refusals[i].byte;
 	return COH_REFUSE_AUTH;
 }
@@ -296,6 +299,16 @@ static int on_server_hello(struct coh_handshake *hs, struct coh_span body, struc
 	return COH_HANDSHAKE_MORE;
 }
 
+/* PEER has proved the key: do we want it? */
+static int judge_admission(struct coh_handshake *hs, struct cohort_error *err)
+{
+	const struct coh_handshake_config *c = &hs->config;
+	int rc = c->admit != NULL ? c->admit(&hs->peer, c->admit_arg, err) : 0;
+
+	hs->name_taken = rc == COHORT_ENAME;
+	return rc < 0 ? coh_fail_in(err, rc, "%s is not admitted", hs->peer.name) : 0;
+}
+
 /* Session, epoch and the server's proof by secret INDEX, to be sent. */
 static int grant(struct coh_handshake *hs, int index, struct cohort_error *err)
 {
@@ -333,7 +346,8 @@ static int on_client_proof(struct coh_handshake *hs, struct coh_span body, struc
 		return coh_fail(err, COHORT_EAUTH,
 		    "the proof of %s is wrong: is the key the same at both ends?", hs->peer.name);
 	memcpy(hs->proof, body.data, sizeof hs->proof);
-	return grant(hs, index, err);
+	rc = judge_admission(hs, err);
+	return rc < 0 ? rc : grant(hs, index, err);
 }
 
 static int on_server_proof(struct coh_handshake *hs, struct coh_span body, struct cohort_error *err)
@@ -407,7 +421,8 @@ static void fail_with(struct coh_handshake *hs, int code, bool tell)
 	coh_wipe(hs->out, sizeof hs->out);
 	hs->state = STATE_FAILED;
 	if (tell) {
-		hs->out[0] = (unsigned char)coh_handshake_refusal(code);
+		hs->out[0] = (unsigned char)(hs->name_taken ? COH_REFUSE_NAME
+							    : coh_handshake_refusal(code));
 		to_send(hs, COH_FRAME_REFUSE, 1);
 	}
 }

@@ -24,6 +24,7 @@
 
 #include "wire/frame.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -60,10 +61,20 @@ enum coh_handshake_refusal {
 	COH_REFUSE_CLUSTER = 4,
 	COH_REFUSE_ADDRESS = 5,
 	COH_REFUSE_BUSY = 6, /* sent by a listener that takes nobody at the moment */
+	COH_REFUSE_NAME = 7, /* to one that has proved the key: its name is taken */
 };
 
 /* N unpredictable bytes at OUT; 0 or a code.  coh_random_bytes unless a test wants known ones. */
 typedef int (*coh_handshake_random_fn)(void *out, size_t n, void *arg);
+
+struct coh_handshake_peer;
+
+/*
+ * May PEER, which has proved the key, come in?  0, or a code with a sentence in ERR that does not name
+ * the peer: it is refused (COHORT_ENAME: with COH_REFUSE_NAME) before it hears that its proof was right.
+ */
+typedef int (*coh_handshake_admit_fn)(
+    const struct coh_handshake_peer *peer, void *arg, struct cohort_error *err);
 
 /* Who we are and what we know.  Everything pointed at is borrowed until fini. */
 struct coh_handshake_config {
@@ -79,6 +90,8 @@ struct coh_handshake_config {
 	uint8_t version_min, version_max; /* 0: COH_HANDSHAKE_VERSION */
 	coh_handshake_random_fn random; /* NULL: coh_random_bytes */
 	void *random_arg;
+	coh_handshake_admit_fn admit; /* server; NULL: whoever holds the key */
+	void *admit_arg;
 };
 
 /* Who the peer proved to be; whole after COH_HANDSHAKE_DONE. */
@@ -96,6 +109,7 @@ struct coh_handshake {
 	struct coh_handshake_peer peer;
 	struct coh_handshake_config config;
 	int state;
+	bool name_taken; /* so said `admit` */
 	unsigned char nonce[COH_HANDSHAKE_NONCE];
 	unsigned char transcript[32], proof[32];
 	uint8_t out_type; /* 0: nothing to send */
@@ -119,8 +133,8 @@ void coh_handshake_fini(struct coh_handshake *hs);
  *
  * Returns COH_HANDSHAKE_MORE, COH_HANDSHAKE_DONE (see hs->peer), or, for good:
  * COHORT_EAUTH (the proof is wrong, or an echo of ours; or the peer refused us so),
- * COHORT_ESELF, COHORT_ECLUSTER, COHORT_EADDR, COHORT_EVERSION, COHORT_ENAME, COHORT_EBUSY
- * (the peer takes nobody now), COHORT_EPROTOCOL (out of phase, lengths that do not add up,
+ * COHORT_ESELF, COHORT_ECLUSTER, COHORT_EADDR, COHORT_EVERSION, COHORT_ENAME (also: the peer
+ * knows another of our name), COHORT_EBUSY (it takes nobody now), what `admit` returned, COHORT_EPROTOCOL (out of phase, lengths that do not add up,
  * anything after the end), COHORT_EKEY, -ENOMEM.  ERR names the peer.
  */
 int coh_handshake_feed(struct coh_handshake *hs, const struct coh_frame *f, const void *body,

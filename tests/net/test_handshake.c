@@ -3,6 +3,7 @@
  *
  * Hostile bytes are in test_handshake_bytes.c, hostile peers in tests/attack.
  */
+#include "base/err.h"
 #include "net/ends.h"
 #include "support/test.h"
 #include "trust/authkey.h"
@@ -170,6 +171,61 @@ static void server_refuses(struct ends *e, int code, enum coh_handshake_refusal 
 	CHECK_HAS(err.text, "it refused: ");
 	ends_silent(&e->client);
 	ends_silent(&e->server);
+}
+
+/* Admits whom ARG, an int, says: 0, or a code. */
+static int admit_as_told(
+    const struct coh_handshake_peer *peer, void *arg, struct cohort_error *err)
+{
+	const int *code = arg;
+
+	CHECK_STR(peer->name, "w1");
+	CHECK_EQ(peer->uuid[0], 0xc0);
+	return *code == 0 ? 0 : coh_fail(err, *code, "said the test");
+}
+
+TEST(handshake, asks_whom_to_admit_of_those_who_proved_the_key)
+{
+	static const struct {
+		int code;
+		enum coh_handshake_refusal byte;
+	} cases[] = {{COHORT_ENAME, COH_REFUSE_NAME}, {COHORT_EBUSY, COH_REFUSE_BUSY}};
+	struct cohort_error err = {0};
+	struct ends e;
+	int code = 0;
+
+	ends_open(&e);
+	e.server.config.admit = admit_as_told;
+	e.server.config.admit_arg = &code;
+	ends_begin(&e);
+	ends_run(&e, 4);
+	for (int i = 0; i < 2; i++) {
+		code = cases[i].code;
+		ends_begin(&e);
+		ends_run(&e, 2);
+		CHECK_EQ(ends_pass(&e.client, &e.server, &err), code);
+		CHECK_HAS(err.text, "w1 is not admitted: said the test");
+		ends_refuses(&e.server, cases[i].byte);
+		CHECK(e.server.hs.peer.name[0] == '\0');
+	}
+	ends_close(&e);
+}
+
+TEST(handshake, tells_the_client_that_its_name_is_taken)
+{
+	struct cohort_error err = {0};
+	struct ends e;
+	int code = COHORT_ENAME;
+
+	ends_open(&e);
+	e.server.config.admit = admit_as_told;
+	e.server.config.admit_arg = &code;
+	ends_begin(&e);
+	ends_run(&e, 2);
+	CHECK_EQ(ends_pass(&e.client, &e.server, &err), COHORT_ENAME);
+	CHECK_EQ(ends_pass(&e.server, &e.client, &err), COHORT_ENAME);
+	CHECK_HAS(err.text, "another peer of our name");
+	ends_close(&e);
 }
 
 TEST(handshake, with_this_very_process_is_refused)

@@ -252,8 +252,7 @@ int cohort_conn_flush(struct cohort_conn *c, cohort_time deadline)
 	return coh_conn_out_flush(c, deadline);
 }
 
-/* Wait for the next message and see that it is of TYPE; it is not taken. */
-static int conn_expect(
+int coh_conn_expect(
     struct cohort_conn *c, uint8_t type, struct coh_frame *f, cohort_time deadline)
 {
 	int rc;
@@ -280,7 +279,7 @@ int cohort_conn_recv(struct cohort_conn *c, struct cohort_message *m, cohort_tim
 		return coh_conn_fail(c, COHORT_ENOTSUP,
 		    "the peer sends plain bytes only; receive them with cohort_conn_recv_bytes, and an "
 		    "image in them with cohort_message_load");
-	rc = conn_expect(c, COH_FRAME_MESSAGE, &f, deadline);
+	rc = coh_conn_expect(c, COH_FRAME_MESSAGE, &f, deadline);
 	if (rc != 0)
 		return rc;
 	rc = cohort_message_load(m, coh_conn_in_body(c), f.length, c->error);
@@ -293,7 +292,7 @@ int cohort_conn_recv_bytes(
     struct cohort_conn *c, const void **data, size_t *size, cohort_time deadline)
 {
 	struct coh_frame f;
-	int rc = conn_expect(c, COH_FRAME_BYTES, &f, deadline);
+	int rc = coh_conn_expect(c, COH_FRAME_BYTES, &f, deadline);
 
 	if (rc != 0)
 		return rc;

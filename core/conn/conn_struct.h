@@ -68,6 +68,13 @@ static inline int coh_conn_fail_again(struct cohort_conn *c, int code)
 /* conn.c: true when a message of the user's (or the end) is there; PONGs before it are dropped. */
 bool coh_conn_message_ready(struct cohort_conn *c);
 
+/*
+ * conn.c: wait for the next message and see that it is of TYPE; it is not taken.  COHORT_ESTATE
+ * when it is of another, or as coh_conn_in_peek.
+ */
+int coh_conn_expect(
+    struct cohort_conn *c, uint8_t type, struct coh_frame *f, cohort_time deadline);
+
 /* conn_in.c */
 
 /*

@@ -50,14 +50,26 @@ static struct pollfd wait_question(const struct cohort_wait_item *item)
 	    .fd = coh_conn_fd(item->conn), .events = coh_conn_events(item->conn)};
 }
 
+/* Mark those that are no open descriptors, and no other; how many. */
+static int wait_mark_bad(struct cohort_wait_item *items, const struct pollfd *polled, int n)
+{
+	int bad = 0;
+
+	for (int i = 0; i < n; i++)
+		bad += (polled[i].revents & POLLNVAL) != 0;
+	for (int i = 0; i < n && bad != 0; i++)
+		items[i].ready = (polled[i].revents & POLLNVAL) != 0;
+	return bad;
+}
+
 /* Mark what is ready by POLLED.  How many are, or -EBADF. */
 static int wait_mark(struct cohort_wait_item *items, const struct pollfd *polled, int n)
 {
 	int count = 0;
 
+	if (wait_mark_bad(items, polled, n) != 0)
+		return -EBADF;
 	for (int i = 0; i < n; i++) {
-		if (polled[i].revents & POLLNVAL)
-			return -EBADF;
 		if (polled[i].revents != 0)
 			items[i].ready =
 			    items[i].conn == NULL ? 1 : wait_conn_read(&items[i]);

@@ -80,6 +80,14 @@ COHORT_API int cohort_conn_put(
 COHORT_API int cohort_conn_put_bytes(
     struct cohort_conn *c, const void *data, size_t size, cohort_time deadline);
 
+/*
+ * Send COUNT bytes from OFFSET of the SIZE bytes at DATA, as cohort_conn_send_bytes does.  A range
+ * that is not within them (a negative length arrives as a huge one, and counts as such) is
+ * COHORT_EARGUMENT, with a sentence that says what was got and what is allowed; nothing is sent.
+ */
+COHORT_API int cohort_conn_send_range(struct cohort_conn *c, const void *data, size_t size,
+    size_t offset, size_t count, cohort_time deadline);
+
 /* Send what was put.  0, COHORT_ETIMEDOUT (call again), COHORT_EPEER. */
 COHORT_API int cohort_conn_flush(struct cohort_conn *c, cohort_time deadline);
 
@@ -106,6 +114,28 @@ COHORT_API int cohort_conn_recv_bytes(
     struct cohort_conn *c, const void **data, size_t *size, cohort_time deadline);
 
 /*
+ * The same for messages of at most MOST bytes.  A longer one is COHORT_ETOOBIG: it is kept, the
+ * connection lives on, and *SIZE is its size (0 after any other failure).  COHORT_EARGUMENT: a negative MOST.
+ */
+COHORT_API int cohort_conn_recv_most(struct cohort_conn *c, const void **data, size_t *size,
+    size_t most, cohort_time deadline);
+
+/*
+ * Receive the next message of plain bytes into the SIZE bytes at BUFFER; *GOT is its size.  One
+ * that does not fit is COHORT_ETOOBIG: it is kept, the connection lives on, and *GOT is the
+ * room it needs (0 after any other failure).  Else as cohort_conn_recv_bytes.
+ */
+COHORT_API int cohort_conn_recv_into(struct cohort_conn *c, void *buffer, size_t size,
+    size_t *got, cohort_time deadline);
+
+/*
+ * The same from OFFSET of the SIZE bytes at BUFFER on.  COHORT_EARGUMENT when OFFSET is not 0 to
+ * SIZE; nothing is received.
+ */
+COHORT_API int cohort_conn_recv_range(struct cohort_conn *c, void *buffer, size_t size,
+    size_t offset, size_t *got, cohort_time deadline);
+
+/*
  * Wait until a whole message can be received without waiting (or the connection has ended,
  * which the next receive tells).  Consumes nothing.  Returns 1, or 0 when DEADLINE passed.
  */
@@ -126,8 +156,8 @@ COHORT_API const char *cohort_conn_peer(const struct cohort_conn *c);
 COHORT_API const char *cohort_conn_guard(const struct cohort_conn *c);
 
 /*
- * What cohort_wait waits for: exactly one of conn, listener-like descriptor, process sentinel
- * or any other descriptor.  Set `conn` or, with conn NULL, `fd` (ready when readable).
+ * What cohort_wait waits for: a connection, or, with conn NULL, a descriptor (ready when readable or
+ * at its end): a process's sentinel, a listener's cohort_listener_fd, an eventfd, a pipe, ...
  */
 struct cohort_wait_item {
 	struct cohort_conn *conn; /* ready: a whole message or the end is there */
@@ -137,10 +167,12 @@ struct cohort_wait_item {
 
 /*
  * Wait until at least one of N items is ready or DEADLINE passes; mark all that are ready.
- * What was put on the connections is sent as room allows while it waits.
+ * What was put on the connections is sent as room allows while it waits.  Every call looks at all
+ * items, and reads a bounded number of bytes for each: whoever serves what is marked, a message
+ * or more each, keeps none of them waiting, however much one of them has to say.
  *
  * Returns how many are (0: the deadline passed), COHORT_EARGUMENT (an fd < 0; n < 0; n == 0 for
- * ever), -EBADF, -ENOMEM.
+ * ever), -EBADF (the marked items, and only they, are no open descriptors), -ENOMEM.
  */
 COHORT_API int cohort_wait(struct cohort_wait_item *items, int n, cohort_time deadline);
 

@@ -100,11 +100,12 @@ int coh_greeting_serve(struct coh_greeting *g, struct cohort_error *err)
 
 	if (g->python)
 		return coh_greeting_python_serve(g, err);
-	while ((rc = coh_conn_next_frame(g->conn, &f, &body, COHORT_NOW)) == 0) {
-		progress = coh_handshake_feed(&g->hs, &f, body, err);
-		if (progress < 0)
-			break;
-	}
+	/* What came is read at once, so that with nothing left there is nothing to ask for again. */
+	do {
+		rc = coh_conn_next_frame(g->conn, &f, &body, COHORT_NOW);
+		if (rc == 0)
+			progress = coh_handshake_feed(&g->hs, &f, body, err);
+	} while (rc == 0 && progress >= 0 && coh_conn_unread(g->conn) != 0);
 	if (rc != 0 && rc != COHORT_ETIMEDOUT)
 		return greeting_broken(g, rc, err);
 	if (progress == COH_HANDSHAKE_DONE && coh_conn_unread(g->conn) != 0) {

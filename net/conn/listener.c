@@ -30,7 +30,6 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <poll.h>
 #include <stdio.h>
 #include <sys/epoll.h>
 #include <sys/queue.h>
@@ -41,6 +40,7 @@
 #define PAUSE (100 * COHORT_MS) /* without accepting, when there are no descriptors to be had */
 #define SETTLED COHORT_SECOND  /* a stranger who has spoken is not crowded out before this age */
 #define LOG_LINES 5            /* about strangers, a second; the rest is counted */
+#define MS_MAX (24 * 60 * 60 * 1000) /* of one wait, which may then begin again */
 #define DRAIN ((size_t)4 << 10) /* read off before closing, lest the refusal be lost in a reset */
 
 struct stranger {
@@ -64,7 +64,7 @@ struct cohort_listener {
 	int reserve; /* a descriptor to give up when there is no other */
 	cohort_time handshake;
 	cohort_time paused; /* not accepting until then; 0: accepting */
-	cohort_time armed;  /* what the timer is set to; 0: not set */
+	cohort_time armed;  /* what the timer is set to; 0: not set; < 0: it rings */
 	int max, count;
 	coh_handshake_admit_fn admit;
 	void *admit_arg;
@@ -311,19 +311,21 @@ static void listener_tick(struct cohort_listener *l)
 		next = s->since + l->handshake;
 	if (l->paused != 0 && (next == 0 || l->paused < next))
 		next = l->paused;
-	if (next == l->armed)
+	/* A ring too early costs less than setting it for each who comes and goes. */
+	if (l->armed >= 0 && (next == 0 || (l->armed != 0 && l->armed <= next)))
 		return;
 	when.it_value = coh_clock_timespec(next);
 	if (timerfd_settime(l->timer, TFD_TIMER_ABSTIME, &when, NULL) == 0)
 		l->armed = next;
 }
 
-int coh_listener_step(struct cohort_listener *l, struct cohort_conn **conn,
+/* As coh_listener_step, and wait for something to do for MS at most (< 0: until there is). */
+static int listener_step(struct cohort_listener *l, int ms, struct cohort_conn **conn,
     struct coh_handshake_peer *peer, struct cohort_error *err)
 {
 	struct epoll_event events[BATCH];
 	bool waiting = false;
-	int rc = 0, n = epoll_wait(l->epoll, events, BATCH, 0);
+	int rc = 0, n = epoll_wait(l->epoll, events, BATCH, ms);
 
 	for (int i = 0; i < n; i++) {
 		if (events[i].data.ptr == &l->bound)
@@ -342,24 +344,36 @@ int coh_listener_step(struct cohort_listener *l, struct cohort_conn **conn,
 	return rc == 0 ? 0 : coh_fail_errno(err, -rc, "listener %s", l->address);
 }
 
+int coh_listener_step(struct cohort_listener *l, struct cohort_conn **conn,
+    struct coh_handshake_peer *peer, struct cohort_error *err)
+{
+	return listener_step(l, 0, conn, peer, err);
+}
+
+/* What is left until DEADLINE, for epoll_wait: rounded up, since too early would be a spin. */
+static int ms_left(cohort_time deadline)
+{
+	cohort_time left = coh_clock_left(deadline);
+
+	if (left == COHORT_FOREVER)
+		return -1;
+	return left < MS_MAX * COHORT_MS ? (int)((left + COHORT_MS - 1) / COHORT_MS) : MS_MAX;
+}
+
 int cohort_listener_accept(struct cohort_listener *l, struct cohort_conn **conn,
     cohort_time deadline, struct cohort_error *err)
 {
-	struct pollfd p = {.fd = l->epoll, .events = POLLIN};
-	struct timespec ts;
-	cohort_time left;
-	int rc;
+	int rc, ms = ms_left(deadline);
 
 	*conn = NULL;
 	for (;;) {
-		rc = coh_listener_step(l, conn, NULL, err);
+		rc = listener_step(l, ms, conn, NULL, err);
 		if (rc != 0)
 			return rc > 0 ? 0 : rc;
-		left = coh_clock_left(deadline);
-		ts = coh_clock_timespec(left);
-		if (ppoll(&p, 1, left == COHORT_FOREVER ? NULL : &ts, NULL) == 0)
+		if (ms == 0)
 			return coh_fail(err, COHORT_ETIMEDOUT,
 			    "listener %s: nobody came in time", l->address);
+		ms = ms_left(deadline);
 	}
 }
 

@@ -81,13 +81,20 @@ void bench_pin(int side);
 pid_t bench_peer(int (*fn)(void *arg), void *arg);
 int bench_reap(pid_t pid);
 
+/* The run ended with RC: reap the child, or kill it first when RC is not 0, since it may wait. */
+int bench_finish(pid_t pid, int rc);
+
 /* Run ARGV, which is found on the PATH, and read the number it prints first.  */
 int bench_command(char *const argv[], double *value);
 
-enum bench_link { BENCH_SOCKETPAIR, BENCH_TCP };
+enum bench_link { BENCH_SOCKETPAIR, BENCH_TCP, BENCH_TLS };
 
-/* Two connected stream sockets; TCP is over 127.0.0.1 with TCP_NODELAY.  BENCH_OK or BENCH_FAILED. */
+/* Two connected stream sockets, no TLS; TCP is over 127.0.0.1 with TCP_NODELAY.  BENCH_OK or BENCH_FAILED. */
 int bench_pair(enum bench_link link, int fds[2]);
+
+/* A socket that listens on 127.0.0.1, and one connected to the port of LISTENER; -1 on failure. */
+int bench_listen(void);
+int bench_connect(int listener);
 
 /* Exactly N bytes; 0, or -1 when the other side is gone. */
 int bench_read(int fd, void *data, size_t n);

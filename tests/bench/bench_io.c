@@ -77,24 +77,52 @@ int bench_command(char *const argv[], double *value)
 	return end != text ? BENCH_OK : bench_say(BENCH_FAILED, "%s: no number", argv[0]);
 }
 
-static int tcp_pair(int fds[2])
+int bench_finish(pid_t pid, int rc)
+{
+	if (rc == 0)
+		return bench_reap(pid);
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	return BENCH_FAILED;
+}
+
+int bench_listen(void)
 {
 	struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
-	socklen_t size = sizeof(a);
-	int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), on = 1;
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
-	fds[0] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	fds[1] = -1;
-	if (listener >= 0 && fds[0] >= 0 && bind(listener, (struct sockaddr *)&a, size) == 0 &&
-	    listen(listener, 1) == 0 &&
-	    getsockname(listener, (struct sockaddr *)&a, &size) == 0 &&
-	    connect(fds[0], (struct sockaddr *)&a, size) == 0)
-		fds[1] = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+	if (fd >= 0 && bind(fd, (struct sockaddr *)&a, sizeof(a)) == 0 && listen(fd, 128) == 0)
+		return fd;
+	if (fd >= 0)
+		close(fd);
+	return -1;
+}
+
+int bench_connect(int listener)
+{
+	struct sockaddr_in a;
+	socklen_t size = sizeof(a);
+	int on = 1, fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	if (fd >= 0 && getsockname(listener, (struct sockaddr *)&a, &size) == 0 &&
+	    connect(fd, (struct sockaddr *)&a, size) == 0 &&
+	    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) == 0)
+		return fd;
+	if (fd >= 0)
+		close(fd);
+	return -1;
+}
+
+static int tcp_pair(int fds[2])
+{
+	int listener = bench_listen(), on = 1;
+
+	fds[0] = bench_connect(listener);
+	fds[1] = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
 	if (listener >= 0)
 		close(listener);
-	if (fds[1] < 0)
+	if (fds[0] < 0 || fds[1] < 0)
 		return -1;
-	setsockopt(fds[0], IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 	return setsockopt(fds[1], IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 }
 

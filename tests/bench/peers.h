@@ -21,6 +21,14 @@ int peer_socket_roundtrip(const void *load, double *us);
 int peer_socket_bulk(const void *load, double *bytes_per_s);
 int peer_socket_stream(const void *load, double *messages_per_s);
 
+/* connects/s of plain TCP with HMAC both ways, and of bare OpenSSL by a key. */
+int peer_auth_connect(const void *load, double *connects_per_s);
+int peer_tls_connect(const void *load, double *connects_per_s);
+
+/* us of a round trip, bytes/s one way, over bare OpenSSL. */
+int peer_tls_roundtrip(const void *load, double *us);
+int peer_tls_bulk(const void *load, double *bytes_per_s);
+
 /* messages/s of ZeroMQ PUSH/PULL over TCP. */
 int peer_zmq_stream(const void *load, double *messages_per_s);
 

@@ -587,6 +587,17 @@ int coh_pool_shutdown(cohort_time deadline)
 	return rc;
 }
 
+int cohort_pool_reload(struct cohort_pool *p, struct cohort_error *err)
+{
+	int rc = 0;
+
+	coh_engine_lock();
+	if (pool_cast(p)->scheme->reload != NULL && !p->ended)
+		rc = p->scheme->reload(p, err);
+	coh_engine_unlock();
+	return rc;
+}
+
 void cohort_pool_stats(struct cohort_pool *p, struct cohort_pool_stats *stats)
 {
 	coh_engine_lock();

@@ -201,6 +201,8 @@ struct coh_scheme {
 	    const struct cohort_pool_options *options, struct cohort_error *err);
 	/* P ends: stop looking for members.  [lock held]  NULL: nothing to stop. */
 	void (*close)(struct cohort_pool *p);
+	/* Read again what members are let in by.  [lock held]  NULL: there is nothing to read. */
+	int (*reload)(struct cohort_pool *p, struct cohort_error *err);
 };
 
 /* Ends with NULL.  Defined once a program: by core alone, or by the half that knows addresses. */

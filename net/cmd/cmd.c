@@ -7,6 +7,8 @@
  */
 #include "cmd/cmd.h"
 
+#include "base/name.h"
+
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -95,6 +97,14 @@ int coh_cmd_number(const struct coh_cmd *cmd, unsigned *out, const char *text,
 	return 0;
 }
 
+int coh_cmd_name(const struct coh_cmd *cmd, const char *option, const char *text)
+{
+	if (text == NULL || coh_name_valid(text, strlen(text)))
+		return 0;
+	return coh_cmd_wrong(cmd, "%s got '%.80s': 1 to %d of letters, digits, '_', '.' and '-' are allowed",
+	    option, text, COH_NAME_MAX);
+}
+
 int coh_cmd_operands(const struct coh_cmd *cmd, int argc, char **argv, int count)
 {
 	if (argc - optind < count)
@@ -132,5 +142,5 @@ int coh_cmd_net_check(const struct coh_cmd *cmd, const struct cohort_net_options
 		return coh_cmd_wrong(cmd,
 		    "no key: give --key FILE or set $COHORT_KEY_FILE (cohort keygen FILE makes one), or give "
 		    "certificates by --cert FILE --ca FILE");
-	return 0;
+	return coh_cmd_name(cmd, "--cluster", net->cluster);
 }

@@ -51,6 +51,9 @@ struct coh_cmd_range {
 int coh_cmd_number(const struct coh_cmd *cmd, unsigned *out, const char *text,
     const struct coh_cmd_range *range);
 
+/* TEXT, given to OPTION or NULL when it was not given, must be a name (base/name.h).  As above. */
+int coh_cmd_name(const struct coh_cmd *cmd, const char *option, const char *text);
+
 /* COUNT operands and no other must be left.  0, or COH_CMD_USAGE when it has been said. */
 int coh_cmd_operands(const struct coh_cmd *cmd, int argc, char **argv, int count);
 

@@ -49,6 +49,8 @@ static int node_check(const struct coh_cmd *cmd, const struct node_line *l, int 
 		    l->agent.listen == NULL ? "none" : "both");
 	if (l->agent.port_file != NULL && l->agent.listen == NULL)
 		return coh_cmd_wrong(cmd, "got --port-file without --listen, which it goes with");
+	if (coh_cmd_name(cmd, "--name", l->agent.name) != 0)
+		return COH_CMD_USAGE;
 	return coh_cmd_net_check(cmd, &l->agent.net);
 }
 
@@ -108,7 +110,7 @@ const struct coh_cmd coh_cmd_node = {
 	    "  --slots N             tasks at once for each coordinator (the CPUs it may use)\n"
 	    "  --port-file FILE      write the address really bound to FILE: port 0 is allowed\n"
 	    "  --program PATH        run this program only; may be given several times (any)\n"
-	    "  --name NAME           of this node (the host's)\n"
+	    "  --name NAME           of this node (HOST.PID)\n"
 	    COH_CMD_NET_HELP
 	    "  -v, --verbose         log beginnings and ends to standard error; twice: more\n",
     .options = node_options,

@@ -14,6 +14,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/name.h"
 #include "conn/listener_priv.h"
 #include "node/port_file.h"
 #include "node/serve.h"
@@ -44,7 +45,7 @@ struct served {
 struct agent {
 	const struct coh_agent_options *options;
 	struct coh_serve_offer offer;
-	char name[65];
+	char name[COH_NAME_MAX + 1];
 	struct cohort_listener *listener;
 	struct coh_watch *listening, *signals;
 	struct served *served;
@@ -146,20 +147,26 @@ static int agent_listen(struct agent *a, struct cohort_error *err)
 	return rc;
 }
 
-/* A name of the grammar [A-Za-z0-9_.-]{1,64} out of the option or the host's name. */
-static void agent_name(struct agent *a)
+/* The name asked for, or HOST.PID: two agents of one host differ. */
+static int agent_name(struct agent *a, struct cohort_error *err)
 {
-	size_t n;
+	static const char letters[] =
+	    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-";
+	const char *asked = a->options->name;
+	char host[COH_NAME_MAX - 11] = ""; /* a dot and a pid go behind it */
 
-	if (a->options->name != NULL)
-		snprintf(a->name, sizeof a->name, "%s", a->options->name);
-	else if (gethostname(a->name, sizeof a->name - 1) != 0)
-		a->name[0] = '\0';
-	n = strspn(a->name,
-	    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-");
-	a->name[n] = '\0';
-	if (n == 0)
-		snprintf(a->name, sizeof a->name, "node");
+	if (asked != NULL && !coh_name_valid(asked, strlen(asked)))
+		return coh_fail(err, COHORT_ENAME, "node name \"%.80s\": %s", asked,
+		    cohort_strerror(COHORT_ENAME));
+	if (asked != NULL) {
+		memcpy(a->name, asked, strlen(asked) + 1);
+		return 0;
+	}
+	if (gethostname(host, sizeof host - 1) != 0)
+		host[0] = '\0';
+	host[strspn(host, letters)] = '\0';
+	snprintf(a->name, sizeof a->name, "%s.%d", host[0] != '\0' ? host : "node", (int)getpid());
+	return 0;
 }
 
 static int agent_open(struct agent *a, struct cohort_error *err)
@@ -285,9 +292,10 @@ static int agent_join(struct agent *a, struct cohort_error *err)
 int coh_agent_run(const struct coh_agent_options *o, struct cohort_error *err)
 {
 	struct agent a = {.options = o, .signal_fd = -1};
-	int rc;
+	int rc = agent_name(&a, err);
 
-	agent_name(&a);
+	if (rc != 0)
+		return rc;
 	a.offer = (struct coh_serve_offer){.name = a.name,
 	    .slots = o->slots != 0 ? o->slots : (unsigned)cohort_cpu_count(),
 	    .programs = o->programs,

@@ -16,7 +16,7 @@ struct coh_agent_options {
 	const char *join;      /* call home to the pool that listens there, again and again; NULL: not */
 	struct cohort_net_options net; /* how coordinators are met; its name is replaced by NAME */
 	const char *port_file; /* write the address really bound to it; NULL: not */
-	const char *name;      /* of this node; NULL: the host's name */
+	const char *name;      /* of this node; NULL: HOST.PID */
 	const char *const *programs; /* the only paths it will run; none: any */
 	unsigned program_count;
 	unsigned slots;        /* tasks at once for each coordinator; 0: the CPUs it may use */

@@ -6,6 +6,11 @@
  * is READY with its slots.  A node that is lost is not waited for: what it held runs on the
  * others; its agent may call home again.
  *
+ * A name has one bearer at a time in a pool, so that sentences and results say truly where they come from:
+ * a second process of the name is refused while the first lives.  The same process again is
+ * refused in a list of addresses, where it is a mistake; from one that calls home it means that it
+ * gave up the connection we still believe in, and takes the place of it.
+ *
  * Rejected: going on with the nodes that could be reached when one of a list could not: a wrong
  * address or key is a mistake to be told of, not half the speed.
  */
@@ -18,7 +23,6 @@
 #include "work/pool_priv.h"
 #include "work/proto.h"
 
-#include <cohort/dial.h>
 #include <cohort/listener.h>
 #include <errno.h>
 #include <stdio.h>
@@ -28,6 +32,15 @@
 
 struct node {
 	struct cohort_conn *conn; /* until start takes it */
+	char name[COH_HANDSHAKE_NAME_MAX + 1];
+	unsigned char uuid[COH_HANDSHAKE_UUID]; /* of its process */
+};
+
+/* A node that has been reached or has called. */
+struct node_found {
+	struct cohort_conn *conn;
+	const char *where;
+	struct coh_handshake_peer peer;
 };
 
 static int node_start(struct coh_member *m, struct cohort_error *err)
@@ -93,39 +106,104 @@ static const struct coh_launcher_ops node_ops = {
     .ahead_ns = AHEAD_NS,
 };
 
-/* A member of P over CONN, which is taken in any case.  [lock held] */
-static int node_add(struct cohort_pool *p, struct cohort_conn *conn, const char *where,
-    struct cohort_error *err)
+static bool node_lives(const struct coh_member *m)
 {
-	struct node *n = coh_calloc(sizeof *n);
-	struct coh_member *m = n != NULL ? coh_member_new(p, &node_ops, n, where) : NULL;
+	return m->ops == &node_ops && m->state != COH_MEMBER_DOWN && m->state != COH_MEMBER_STOPPING;
+}
 
+/* The living node of P that PEER is, by its process; NULL: none. */
+static struct coh_member *node_same(struct cohort_pool *p, const struct coh_handshake_peer *peer)
+{
+	for (struct coh_member *m = p->members; m != NULL; m = m->next) {
+		const struct node *n = m->data;
+
+		if (node_lives(m) && memcmp(n->uuid, peer->uuid, sizeof n->uuid) == 0)
+			return m;
+	}
+	return NULL;
+}
+
+/* Is the name of PEER, at WHERE, free in P, or its own?  0 or COHORT_ENAME.  [lock held] */
+static int node_judge(struct cohort_pool *p, const struct coh_handshake_peer *peer,
+    const char *where, struct cohort_error *err)
+{
+	for (struct coh_member *m = p->members; m != NULL; m = m->next) {
+		const struct node *n = m->data;
+
+		if (node_lives(m) && strcmp(n->name, peer->name) == 0 &&
+		    memcmp(n->uuid, peer->uuid, sizeof n->uuid) != 0)
+			return coh_fail(err, COHORT_ENAME,
+			    "node %s at %.160s: another one of this name is at %.160s; give each its own by "
+			    "--name",
+			    peer->name, where, m->where);
+	}
+	return 0;
+}
+
+/* A member of P from F, whose connection is taken in any case.  [lock held] */
+static int node_add(struct cohort_pool *p, const struct node_found *f, struct cohort_error *err)
+{
+	struct node *n;
+	struct coh_member *m;
+	int rc = node_judge(p, &f->peer, f->where, err);
+
+	if (rc != 0) {
+		cohort_conn_close(f->conn);
+		return rc;
+	}
+	n = coh_calloc(sizeof *n);
+	m = n != NULL ? coh_member_new(p, &node_ops, n, f->where) : NULL;
 	if (m != NULL) {
-		n->conn = conn;
+		n->conn = f->conn;
+		memcpy(n->name, f->peer.name, sizeof n->name);
+		memcpy(n->uuid, f->peer.uuid, sizeof n->uuid);
 		return coh_member_start(m, err);
 	}
 	coh_free(n);
-	cohort_conn_close(conn);
+	cohort_conn_close(f->conn);
 	return coh_fail(err, -ENOMEM, "no memory for a node");
 }
 
 /* ---- nodes that are dialled ---- */
 
-static int node_dial(struct cohort_pool *p, const struct coh_address *a,
-    const struct cohort_pool_options *o, struct cohort_error *err)
+/* How P's nodes are met: what the options say, and what those of the pool say over them. */
+static struct cohort_net_options node_options(const struct cohort_pool_options *o)
 {
-	struct cohort_net_options options = {
-	    .key_file = o->key_file, .insecure_plaintext = o->insecure_plaintext};
+	struct cohort_net_options net = o->net != NULL ? *o->net : (struct cohort_net_options){0};
+
+	if (o->key_file != NULL) {
+		net.key = NULL;
+		net.key_file = o->key_file;
+	}
+	if (o->insecure_plaintext)
+		net.insecure_plaintext = 1;
+	return net;
+}
+
+/* Dial A as HOW says, and take who answers. */
+static int node_dial(struct cohort_pool *p, const struct coh_address *a, struct coh_dial how,
+    cohort_time deadline, struct cohort_error *err)
+{
 	char where[COH_ADDRESS_TEXT];
-	struct cohort_conn *conn;
+	struct node_found f = {.where = where};
+	const struct coh_member *same;
 	int rc;
 
 	coh_address_print(a, where);
-	rc = cohort_dial(&conn, where, &options, o->deadline, err);
+	how.peer = &f.peer;
+	rc = coh_dial(&f.conn, where, &how, deadline, err);
 	if (rc != 0)
 		return rc;
 	coh_engine_lock();
-	rc = node_add(p, conn, where, err);
+	same = node_same(p, &f.peer);
+	if (same == NULL)
+		rc = node_add(p, &f, err);
+	else {
+		cohort_conn_close(f.conn);
+		rc = coh_fail(err, COHORT_ENAME,
+		    "node %s at %.160s is the one at %.160s: name it once", f.peer.name, where,
+		    same->where);
+	}
 	coh_engine_unlock();
 	return rc;
 }
@@ -163,6 +241,24 @@ static int nodes_wait(struct cohort_pool *p, cohort_time deadline, struct cohort
 	return rc;
 }
 
+/* Dial the COUNT addresses of LIST, one after the other. */
+static int nodes_dial(struct cohort_pool *p, const struct coh_address *list, size_t count,
+    const struct cohort_pool_options *o, struct cohort_error *err)
+{
+	struct cohort_net_options options = node_options(o);
+	struct coh_identity id;
+	int rc = coh_identity_init(&id, &options, err);
+
+	for (size_t i = 0; i < count && rc == 0; i++) {
+		rc = coh_address_check(&list[i], COH_ADDRESS_DIAL, err);
+		if (rc == 0)
+			rc = node_dial(p, &list[i],
+			    (struct coh_dial){.id = &id, .options = &options}, o->deadline, err);
+	}
+	coh_identity_fini(&id);
+	return rc;
+}
+
 static int node_open(struct cohort_pool *p, const char *address,
     const struct cohort_pool_options *o, struct cohort_error *err)
 {
@@ -174,11 +270,8 @@ static int node_open(struct cohort_pool *p, const char *address,
 	rc = coh_address_parse_list(&list, &count, address, err);
 	if (rc == 0)
 		rc = coh_program_self(&self, err); /* here, not under the lock */
-	for (size_t i = 0; i < count && rc == 0; i++) {
-		rc = coh_address_check(&list[i], COH_ADDRESS_DIAL, err);
-		if (rc == 0)
-			rc = node_dial(p, &list[i], o, err);
-	}
+	if (rc == 0)
+		rc = nodes_dial(p, list, count, o, err);
 	coh_free(list);
 	return rc == 0 ? nodes_wait(p, o->deadline, err) : rc;
 }
@@ -191,14 +284,30 @@ struct home {
 	struct coh_watch *watch;
 };
 
+/* F has called: it takes the place of the connection it had before, if there is one. */
+static void home_take(struct home *h, const struct node_found *f)
+{
+	struct coh_member *before = node_same(h->pool, &f->peer);
+	struct cohort_error err = {0};
+
+	if (before != NULL) {
+		coh_log(COHORT_LOG_WARN, "node %s calls again: its old connection is dropped",
+		    f->where);
+		coh_member_kill(before);
+	}
+	if (node_add(h->pool, f, &err) != 0)
+		coh_log(COHORT_LOG_ERROR, "a node that called home: %s", err.text);
+}
+
 static void home_step(struct home *h)
 {
 	struct cohort_error err = {0};
-	struct cohort_conn *conn;
+	struct node_found f;
 
-	while (coh_listener_step(h->listener, &conn, NULL, &err) == 1)
-		if (node_add(h->pool, conn, cohort_conn_peer(conn), &err) != 0)
-			coh_log(COHORT_LOG_ERROR, "a node that called home: %s", err.text);
+	while (coh_listener_step(h->listener, &f.conn, &f.peer, &err) == 1) {
+		f.where = cohort_conn_peer(f.conn);
+		home_take(h, &f);
+	}
 	coh_pool_flush(h->pool);
 }
 
@@ -224,6 +333,13 @@ static void home_close(struct cohort_pool *p)
 	coh_free(h);
 }
 
+static int home_reload(struct cohort_pool *p, struct cohort_error *err)
+{
+	struct home *h = p->scheme_data;
+
+	return cohort_listener_reload(h->listener, err);
+}
+
 static int home_watch(struct cohort_pool *p, struct home *h)
 {
 	struct coh_loop *loop;
@@ -241,8 +357,7 @@ static int home_watch(struct cohort_pool *p, struct home *h)
 static int home_open(struct cohort_pool *p, const char *address,
     const struct cohort_pool_options *o, struct cohort_error *err)
 {
-	struct cohort_net_options options = {
-	    .key_file = o->key_file, .insecure_plaintext = o->insecure_plaintext};
+	struct cohort_net_options options = node_options(o);
 	struct home *h = coh_calloc(sizeof *h);
 	const struct coh_program *self;
 	int rc;
@@ -267,7 +382,7 @@ static const struct coh_scheme scheme_tcp = {.name = "tcp", .open = node_open};
 static const struct coh_scheme scheme_tls = {.name = "tls", .open = node_open};
 static const struct coh_scheme scheme_unix = {.name = "unix", .open = node_open};
 static const struct coh_scheme scheme_listen = {
-    .name = "listen", .open = home_open, .close = home_close};
+    .name = "listen", .open = home_open, .close = home_close, .reload = home_reload};
 
 const struct coh_scheme *const coh_schemes[] = {&coh_scheme_inline, &coh_scheme_thread,
     &coh_scheme_local, &scheme_tcp, &scheme_tls, &scheme_unix, &scheme_listen, NULL};

@@ -15,6 +15,10 @@ want 2 "$cohort" node --listen unix:/a
 says err "give --key FILE or set \$COHORT_KEY_FILE"
 want 2 "$cohort" node --listen unix:/a --key "$work/key" --slots 0
 says err "--slots got '0': a number from 1 to"
+want 2 "$cohort" node --listen unix:/a --key "$work/key" --name "a b"
+says err "--name got 'a b': 1 to 64 of letters"
+want 2 "$cohort" node --listen unix:/a --key "$work/key" --cluster ../c
+says err "--cluster got '../c'"
 want 2 "$cohort" node --join unix:/a --key "$work/key" --port-file "$work/port"
 says err "--port-file"
 

@@ -34,6 +34,7 @@ extern "C" {
 #endif
 
 struct cohort_pool;
+struct cohort_net_options;
 
 struct cohort_pool_options {
 	const char *initializer;  /* a task without result that each worker runs first; NULL: none */
@@ -41,6 +42,8 @@ struct cohort_pool_options {
 	unsigned retries;         /* times a task is run again after its worker died; 0 means 2 */
 	const char *key_file;     /* for node addresses; NULL: $COHORT_KEY_FILE */
 	int insecure_plaintext;   /* non-zero: clear text may leave this machine */
+	const struct cohort_net_options *net; /* how nodes are met besides: certificates, cluster, our
+	                             name (listener.h); borrowed for the call, but its key; NULL: defaults */
 	cohort_time deadline;     /* for opening; 0: 10 s from now */
 };
 
@@ -50,7 +53,8 @@ struct cohort_pool_options {
  * take the job; local workers come up while the caller goes on.
  *
  * Returns 0, or COHORT_EADDRESS, COHORT_EINIT (local: cohort_init was not called), COHORT_ENOTASK
- * (initializer), COHORT_EAUTH, COHORT_EKEY, COHORT_EPLAINTEXT, COHORT_EPROGRAM (a node has no such
+ * (initializer), COHORT_EAUTH, COHORT_EKEY, COHORT_ENAME (two nodes of one name, or one node
+ * twice), COHORT_EPLAINTEXT, COHORT_EPROGRAM (a node has no such
  * program: both SHA-256 are in the sentence), COHORT_EREGISTRY, COHORT_ETIMEDOUT, -ECONNREFUSED and
  * other -errno.
  */
@@ -179,6 +183,15 @@ COHORT_API int cohort_pool_join(struct cohort_pool *p, cohort_time deadline);
  * 5 s for killed workers to be gone.  NULL is fine.
  */
 COHORT_API void cohort_pool_free(struct cohort_pool *p);
+
+/*
+ * Read again the files that nodes which call home are met with, as cohort_listener_reload does: the
+ * key, certificates and what was taken back of them.  Nodes that are here stay as they are.  Other pools have
+ * nothing to read: they dial when they are opened.
+ *
+ * Returns 0, or why a file cannot be used (COHORT_EKEY): then all of them stay in force as they were.
+ */
+COHORT_API int cohort_pool_reload(struct cohort_pool *p, struct cohort_error *err);
 
 struct cohort_pool_stats {
 	unsigned members;   /* workers, or nodes, that are up */

@@ -1,7 +1,9 @@
 /*
- * 02_connection.c - the same conversation over a socket pair and over TCP.
+ * 02_connection.c - the same conversation over a socket pair and over a network.
  *
- * Over TCP both ends first prove that they hold the same key, which is in the file $COHORT_KEY_FILE
+ * usage: 02_connection [ADDRESS]     tcp://127.0.0.1:0; or tls://127.0.0.1:0, unix:/some/path
+ *
+ * Over a network both ends first prove that they hold the same key, which is in the file $COHORT_KEY_FILE
  * (`cohort keygen FILE` makes one).
  */
 #include <cohort/cohort.h>
@@ -60,7 +62,8 @@ int main(int argc, char **argv)
 	cohort_conn_close(a);
 	cohort_conn_close(b);
 
-	if (cohort_listen(&listener, "tcp://127.0.0.1:0", NULL, &e) < 0)
+	address = argc > 1 ? argv[1] : "tcp://127.0.0.1:0";
+	if (cohort_listen(&listener, address, NULL, &e) < 0)
 		errx(1, "%s", e.text);
 	address = cohort_listener_address(listener);
 	if (cohort_process_start(&child, NULL, &e, "caller", &address) < 0 ||

@@ -90,6 +90,11 @@ int coh_conn_fail_stream(struct cohort_conn *c, int code, const char *doing, int
 	return coh_conn_fail(c, code, "%s%s", doing, strerror(-e));
 }
 
+bool coh_conn_is_foreign(const struct cohort_conn *c)
+{
+	return c->framing != NULL;
+}
+
 void coh_conn_set_framing(struct cohort_conn *c, const struct coh_framing *framing)
 {
 	/* What is held was framed the old way; between two framings of one kind it may be. */

@@ -22,6 +22,9 @@ struct coh_framing {
 	size_t (*encode)(const struct coh_frame *f, unsigned char out[COH_FRAME_SIZE]);
 };
 
+/* True when C speaks another framing than ours. */
+bool coh_conn_is_foreign(const struct cohort_conn *c);
+
 /*
  * From now on C speaks FRAMING (borrowed for ever; NULL: ours); nothing may be held for sending, unless
  * it looks the same in both.

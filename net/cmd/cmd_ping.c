@@ -3,10 +3,12 @@
  *
  * Dials as a coordinator would, so what it proves (address, key, protocol) is what a pool needs.
  * Both sides judge the frames of a pool; those that a member says by itself are passed over.
+ * A Python peer knows no ping: it shows its key, and no round trip is measured.
  */
 #include "base/err.h"
 #include "cmd/cmd.h"
 #include "conn/conn_priv.h"
+#include "conn/framing.h"
 
 #include <cohort/dial.h>
 #include <stdio.h>
@@ -60,10 +62,14 @@ static void ping_report(struct ping *p, const struct cohort_conn *c)
 {
 	cohort_time *t = p->trip;
 
-	qsort(t, p->count, sizeof *t, by_time);
 	printf("%s: %s\n", p->address, cohort_conn_peer(c));
 	printf("mode: %s\n", cohort_conn_guard(c));
 	printf("connect and handshake: %.3f ms\n", ms(p->entry));
+	if (p->count == 0) {
+		printf("round trips: none, Python's peers do not answer by themselves\n");
+		return;
+	}
+	qsort(t, p->count, sizeof *t, by_time);
 	printf("round trips: %u, min %.3f ms, median %.3f ms, max %.3f ms\n", p->count, ms(t[0]),
 	    ms(t[p->count / 2]), ms(t[p->count - 1]));
 }
@@ -77,7 +83,10 @@ static int ping_all(struct ping *p, struct cohort_error *err)
 	if (rc != 0)
 		return rc;
 	p->entry = cohort_now() - begin;
-	coh_conn_set_phase(c, COH_PHASE_MEMBER);
+	if (coh_conn_is_foreign(c))
+		p->count = 0;
+	else
+		coh_conn_set_phase(c, COH_PHASE_MEMBER);
 	for (unsigned i = 0; rc == 0 && i < p->count; i++)
 		rc = ping_once(c, i + 1, &p->trip[i], err);
 	if (rc == 0)

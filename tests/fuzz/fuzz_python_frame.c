@@ -47,7 +47,8 @@ static void check_header(const uint8_t *in, size_t header, const struct coh_fram
 	COH_ASSERT(memcmp(again, in, 4) == 0);
 }
 
-static void stream(const struct coh_framing *framing, size_t limit, const uint8_t *data, size_t size)
+static void stream(
+    const struct coh_framing *framing, size_t limit, const uint8_t *data, size_t size)
 {
 	struct coh_frame whole, slow;
 	size_t header, slow_header, held;

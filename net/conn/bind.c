@@ -17,13 +17,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
-#define BACKLOG 128 /* as many as are handled at once; the system cuts it to somaxconn */
+#define BACKLOG 1024 /* a rush after a restart; the system cuts it to somaxconn */
 
 /* May others move things about in the directory of PATH? */
 static int dir_check(const char *path, struct cohort_error *err)
@@ -113,6 +114,7 @@ static int bind_tcp(struct coh_bound *b, const struct sockaddr *sa, socklen_t le
 
 	coh_address_print(&b->address, text);
 	setsockopt(b->fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+	setsockopt(b->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on); /* those accepted inherit it */
 	if (sa->sa_family == AF_INET6)
 		setsockopt(b->fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
 	if (bind(b->fd, sa, len) != 0)

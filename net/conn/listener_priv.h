@@ -5,17 +5,9 @@
 #define COH_CONN_LISTENER_PRIV_H
 
 #include "conn/greeting.h"
+#include "trust/strangers.h"
 
 #include <cohort/listener.h>
-
-#define COH_LISTENER_HANDSHAKE (5 * COHORT_SECOND) /* trust: T5, from accept to proof */
-#define COH_LISTENER_STRANGERS 128 /* at once: 1 MiB of memory at most */
-
-/* Change the limits of a new listener: the time a stranger has, and how many there may be. */
-void coh_listener_limit(struct cohort_listener *l, cohort_time handshake, int strangers);
-
-/* Whom it says it is.  Tests, in which both ends are one process, change the uuid. */
-struct coh_identity *coh_listener_identity(struct cohort_listener *l);
 
 /*
  * Do what there is to do without waiting: when cohort_listener_fd is readable (it also is when a
@@ -30,6 +22,20 @@ int coh_listener_step(struct cohort_listener *l, struct cohort_conn **conn,
  * (handshake.h: COHORT_ENAME refuses a name that is taken).  Called within a step.
  */
 void coh_listener_admit(struct cohort_listener *l, coh_handshake_admit_fn fn, void *arg);
+
+/* Whom it says it is.  Tests, in which both ends are one process, change the uuid. */
+struct coh_identity *coh_listener_identity(struct cohort_listener *l);
+
+/*
+ * Tests: change the limits of a new listener: the time a stranger has and how many there may be, all of
+ * them before anybody is dropped early; or each of them.
+ */
+void coh_listener_limit(struct cohort_listener *l, cohort_time handshake, int strangers);
+void coh_listener_limits(struct cohort_listener *l, const struct coh_strangers_limits *limits);
+
+/* Tests: who counts as one source (otherwise coh_sockaddr_source). */
+typedef uint64_t (*coh_listener_source_fn)(const struct sockaddr *sa, socklen_t len);
+void coh_listener_source_by(struct cohort_listener *l, coh_listener_source_fn fn);
 
 /* How many strangers it holds. */
 int coh_listener_strangers(const struct cohort_listener *l);

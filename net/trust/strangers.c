@@ -108,7 +108,10 @@ enum coh_strangers_verdict coh_strangers_judge(struct coh_strangers *s, uint64_t
 		*victim = early_drop(s) ? silent : NULL;
 		return COH_STRANGERS_ADMIT;
 	}
-	*victim = silent != NULL ? silent : settled(oldest, now) ? oldest : NULL;
+	if (silent != NULL)
+		*victim = silent;
+	else if (oldest != NULL && settled(oldest, now))
+		*victim = oldest;
 	return *victim != NULL ? COH_STRANGERS_ADMIT : COH_STRANGERS_BUSY;
 }
 

@@ -31,7 +31,7 @@ struct cohort_net_options {
 	const char *cluster;          /* both ends must give the same; NULL: "cohort" */
 	const char *name;             /* ours, told to the peer ([A-Za-z0-9_.-]{1,64}); NULL: "pid-N" */
 	int insecure_plaintext;       /* non-zero: clear text may leave this machine */
-	int backlog;                  /* listen: connects that may wait for accept; 0: 128 */
+	int backlog;                  /* listen: connects that may wait for accept; 0: 1024 */
 	/* tls: mutual TLS by certificates in place of the key; all are PEM files */
 	const char *cert_file;        /* our chain and its private key, as private as a key file; NULL: the key */
 	const char *ca_file;          /* who signs our peers; needed with cert_file; nobody else is believed */
@@ -61,14 +61,44 @@ COHORT_API int cohort_listen(struct cohort_listener **out, const char *address,
 
 /*
  * The next peer that has proved to hold the key.  Gives *CONN.  Any number of handshakes go
- * on meanwhile, only inside this call: one that stalls holds up nobody.  At most 128 strangers
- * are held at once; beyond, those who have said nothing go first, and then newcomers are told
- * to come back (COHORT_EBUSY at their end).  Those refused are logged, never returned.
+ * on meanwhile, only inside this call: one that stalls holds up nobody.  Those refused are logged,
+ * never returned.
+ *
+ * At most 1000 strangers are held at once (and no more than half of the descriptors that the process may
+ * have), 64 of one address (of one IPv6 /64).  From 100 on those who say nothing have to
+ * go for newcomers; when nobody can be let go, newcomers are told to come back (COHORT_EBUSY
+ * at their end).  Wrong proofs, broken protocol and places held to the end add up for an address; beyond 15 s
+ * it is kept out, 10 minutes at most.  Neither is held against Unix and loopback addresses.
+ * Ten lines of log a minute for an address, a hundred in all; the rest is counted.
  *
  * Returns 0, COHORT_ETIMEDOUT (handshakes under way go on at the next call), -errno when the
  * listening socket itself is broken.
  */
 COHORT_API int cohort_listener_accept(struct cohort_listener *l, struct cohort_conn **conn,
+    cohort_time deadline, struct cohort_error *err);
+
+/* Who came: strings of the listener's, until its next peer. */
+struct cohort_peer {
+	const char *name;    /* as it says; whoever holds the key may take any */
+	const char *uuid;    /* of its process: 32 hexadecimal digits */
+	const char *address; /* where it dialled from, "tcp://10.1.2.3:47010" */
+	const char *mode;    /* how the connection is guarded, as cohort_conn_guard */
+};
+
+/* The peer that was accepted last; NULL before the first. */
+COHORT_API const struct cohort_peer *cohort_listener_peer(const struct cohort_listener *l);
+
+/* Meets a peer of L (cohort_listener_peer): takes CONN.  0: the next one, please; else: enough. */
+typedef int (*cohort_listener_fn)(
+    struct cohort_listener *l, struct cohort_conn *conn, void *arg);
+
+/*
+ * Call FN(ARG) with each peer as it comes, on the caller's thread, until FN returns anything but 0 or
+ * DEADLINE passes.  While FN runs nobody else is heard: it hands the connection on, it does not serve it.
+ *
+ * Returns what FN returned, else as cohort_listener_accept.
+ */
+COHORT_API int cohort_listener_serve(struct cohort_listener *l, cohort_listener_fn fn, void *arg,
     cohort_time deadline, struct cohort_error *err);
 
 /* The address really bound, as text to dial it by: port 0 is resolved.  L's, for its life. */

@@ -123,19 +123,22 @@ static struct coh_member *node_same(struct cohort_pool *p, const struct coh_hand
 	return NULL;
 }
 
-/* Is the name of PEER, at WHERE, free in P, or its own?  0 or COHORT_ENAME.  [lock held] */
-static int node_judge(struct cohort_pool *p, const struct coh_handshake_peer *peer,
-    const char *where, struct cohort_error *err)
+/*
+ * Is PEER's name free in the pool ARG, or its own?  0, or COHORT_ENAME with a sentence about the other one.
+ * (It is what a listener asks before it lets a node in.)  [lock held]
+ */
+static int node_judge(const struct coh_handshake_peer *peer, void *arg, struct cohort_error *err)
 {
+	const struct cohort_pool *p = arg;
+
 	for (struct coh_member *m = p->members; m != NULL; m = m->next) {
 		const struct node *n = m->data;
 
 		if (node_lives(m) && strcmp(n->name, peer->name) == 0 &&
 		    memcmp(n->uuid, peer->uuid, sizeof n->uuid) != 0)
 			return coh_fail(err, COHORT_ENAME,
-			    "node %s at %.160s: another one of this name is at %.160s; give each its own by "
-			    "--name",
-			    peer->name, where, m->where);
+			    "another node of this name is at %.160s; give each its own by --name",
+			    m->where);
 	}
 	return 0;
 }
@@ -145,11 +148,11 @@ static int node_add(struct cohort_pool *p, const struct node_found *f, struct co
 {
 	struct node *n;
 	struct coh_member *m;
-	int rc = node_judge(p, &f->peer, f->where, err);
+	int rc = node_judge(&f->peer, p, err);
 
 	if (rc != 0) {
 		cohort_conn_close(f->conn);
-		return rc;
+		return coh_fail_in(err, rc, "node %s at %.160s", f->peer.name, f->where);
 	}
 	n = coh_calloc(sizeof *n);
 	m = n != NULL ? coh_member_new(p, &node_ops, n, f->where) : NULL;
@@ -348,6 +351,7 @@ static int home_watch(struct cohort_pool *p, struct home *h)
 	p->scheme_data = h;
 	p->joining = true;
 	loop = coh_engine_loop();
+	coh_listener_admit(h->listener, node_judge, p);
 	h->watch = coh_watch_new(
 	    loop, cohort_listener_fd(h->listener), COH_LOOP_READ, home_cb, h);
 	coh_engine_unlock();

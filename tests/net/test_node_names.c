@@ -142,7 +142,7 @@ TEST(node_names, a_second_bearer_who_calls_home_is_not_let_in)
 
 	joining(p, "alpha");
 	REQUIRE_EQ(cohort_pool_apply(p, PATIENCE, NULL, "square", &x, &y), 0);
-	ear_open(&e, "another one of this name is at alpha at tcp://127.0.0.1:");
+	ear_open(&e, "alpha is not admitted: another node of this name is at alpha at tcp://127.0.0.1:");
 	joining(p, "alpha");
 	ear_wait(&e);
 	CHECK_EQ(pool_stats(p).members, 1);

@@ -27,6 +27,7 @@
 #include <string.h>
 #include <sys/pidfd.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -49,6 +50,22 @@ void coh_proc_bind(int parent)
 {
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != parent)
 		_exit(COH_CODE_UNKNOWN); /* it died before it could take us along */
+}
+
+int coh_proc_seal(void)
+{
+	const struct rlimit none = {0, 0};
+
+	if (setrlimit(RLIMIT_CORE, &none) < 0)
+		return -errno;
+	if (COH_PROC_LEAK_CHECK)
+		return 0; /* its checker is a process that looks into this one */
+	return prctl(PR_SET_DUMPABLE, 0) < 0 ? -errno : 0;
+}
+
+int coh_proc_renounce(void)
+{
+	return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ? -errno : 0;
 }
 
 void coh_proc_reset_signals(void)

@@ -48,6 +48,16 @@ typedef void (*coh_child_fn)(const struct coh_heritage *h);
 #define COH_PROC_TSAN 1
 #endif
 #endif
+#ifdef __SANITIZE_ADDRESS__
+#define COH_PROC_LEAK_CHECK 1
+#elif defined __has_feature
+#if __has_feature(address_sanitizer)
+#define COH_PROC_LEAK_CHECK 1
+#endif
+#endif
+#ifndef COH_PROC_LEAK_CHECK
+#define COH_PROC_LEAK_CHECK 0
+#endif
 #ifndef COH_PROC_TSAN
 #define COH_PROC_TSAN 0
 #endif
@@ -84,6 +94,15 @@ const char *coh_proc_words(int code, char *out, size_t size);
 
 /* die with PARENT: SIGKILL when it ends; ends at once when it has already. */
 void coh_proc_bind(int parent);
+
+/*
+ * For a program that holds secrets, before it loads them: no core file is written of this process, and
+ * no other process of its user may look into its memory.  0 or -errno.
+ */
+int coh_proc_seal(void);
+
+/* From now on neither this process nor a child of it gains privileges by what it executes.  0 or -errno. */
+int coh_proc_renounce(void);
 
 /* Every signal as at the start of a program: disposition default (not the mask). */
 void coh_proc_reset_signals(void);

@@ -4,6 +4,7 @@
  * Adding one?  A file cmd_NAME.c with its entry, a line here, net/man/cohort.1.
  */
 #include "cmd/cmd.h"
+#include "os/proc.h"
 
 #include <cohort/process.h>
 #include <stdio.h>
@@ -35,14 +36,28 @@ static int wrong_command(const char *got)
 	return COH_CMD_USAGE;
 }
 
+/*
+ * Whatever the command is, it may hold a key.  Children may not gain privileges either, but their core
+ * files and memory are their user's business: the zygote is made in between.
+ */
+static int begin(int *argc, char ***argv)
+{
+	struct cohort_error err = {0};
+	int rc = coh_proc_renounce();
+
+	if (rc == 0)
+		rc = cohort_init(argc, argv, &err);
+	if (rc == 0)
+		rc = coh_proc_seal();
+	if (rc != 0)
+		fprintf(stderr, "cohort: %s\n", err.code != 0 ? err.text : cohort_strerror(rc));
+	return rc;
+}
+
 int main(int argc, char **argv)
 {
-	struct cohort_error err;
-
-	if (cohort_init(&argc, &argv, &err) != 0) {
-		fprintf(stderr, "cohort: %s\n", err.text);
+	if (begin(&argc, &argv) != 0)
 		return COH_CMD_FAILED;
-	}
 	if (argc < 2)
 		return overview(stderr, COH_CMD_USAGE);
 	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)

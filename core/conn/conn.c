@@ -50,6 +50,7 @@ void coh_conn_dispose(struct cohort_conn *c)
 	COH_ASSERT(c->magic == COH_CONN_MAGIC);
 	c->magic = 0;
 	coh_free(c->in.data);
+	coh_free(c->in.old);
 	coh_buf_fini(&c->out.held);
 	coh_free(c->error);
 	coh_free(c->peer);

@@ -26,6 +26,7 @@
 #define LARGE ((size_t)16 << 10)        /* from here moving bytes costs more than one more read */
 #define KEEP_MAX ((size_t)4 << 20)      /* what a large message may leave behind */
 #define CALM_READS 1024                 /* after so many small reads the buffer is small again */
+#define READS 16                        /* while bytes flow the time is looked at so often */
 #define HOARD ((size_t)128 << 10)       /* beyond a large message, for what a transport read too far */
 
 static size_t in_held(const struct coh_conn_in *in)
@@ -130,14 +131,17 @@ static int in_end(struct cohort_conn *c, ssize_t end)
 	return c->in.failure;
 }
 
-/* Read while bytes wait to be sent: whichever can go on goes on.  As the read of the stream. */
-static ssize_t in_read_and_push(struct cohort_conn *c, size_t room, cohort_time deadline)
+/* Read; while bytes wait to be sent, whichever can go on goes on.  As the read of the stream. */
+static ssize_t in_read_once(struct cohort_conn *c, size_t room, cohort_time deadline)
 {
-	struct pollfd p = {.fd = c->ops->fd(c->self)};
+	struct pollfd p;
 	struct timespec ts;
 	cohort_time left;
 	ssize_t n;
 
+	if (coh_conn_pending(c) == 0)
+		return c->ops->read(c->self, c->in.data + c->in.tail, room, deadline);
+	p = (struct pollfd){.fd = c->ops->fd(c->self)};
 	for (;;) {
 		(void)coh_conn_push(c); /* its failure is the next sender's to hear */
 		if (coh_conn_pending(c) == 0)
@@ -152,6 +156,32 @@ static ssize_t in_read_and_push(struct cohort_conn *c, size_t room, cohort_time 
 		p.events = coh_conn_events(c);
 		if (ppoll(&p, 1, left == COHORT_FOREVER ? NULL : &ts, NULL) < 0 && errno != EINTR)
 			return -errno;
+	}
+}
+
+/* As in_read_once, with signs of life, given and expected, while it waits. */
+static ssize_t in_read(struct cohort_conn *c, size_t room, cohort_time deadline)
+{
+	cohort_time until = coh_conn_session_next(c);
+	ssize_t n;
+	int rc;
+
+	for (;; until = coh_conn_session_next(c)) {
+		n = in_read_once(c, room, until < deadline ? until : deadline);
+		if (!c->session.on)
+			return n;
+		if (n > 0) {
+			coh_session_heard(&c->session);
+			if (++c->in.reads % READS != 0)
+				return n;
+			rc = coh_conn_session_idle(c, COHORT_FOREVER); /* a flood must not keep us silent */
+			return rc != 0 ? rc : n;
+		}
+		if (n != -EAGAIN || until == COHORT_FOREVER)
+			return n;
+		rc = coh_conn_session_idle(c, deadline);
+		if (rc != 0)
+			return rc;
 	}
 }
 
@@ -183,17 +213,68 @@ static int in_fill(struct cohort_conn *c, size_t need, cohort_time deadline)
 
 	if (rc != 0)
 		return coh_conn_fail_code(c, rc);
-	if (coh_conn_pending(c) != 0)
-		n = in_read_and_push(c, room, deadline);
-	else
-		n = c->ops->read(c->self, c->in.data + c->in.tail, room, deadline);
+	n = c->in.ended ? c->in.end : in_read(c, room, deadline);
 	if (n > 0) {
 		c->in.tail += (size_t)n;
 		return in_drain(c);
 	}
 	if (n == -EAGAIN)
 		return coh_conn_fail_code(c, COHORT_ETIMEDOUT);
-	return in_end(c, n);
+	return c->in.failure != 0 ? c->in.failure : in_end(c, n);
+}
+
+/* Room for one read more, behind all that is held; what is lent stays where it is. */
+static int in_room_beyond(struct cohort_conn *c, size_t *room)
+{
+	struct coh_conn_in *in = &c->in;
+	size_t held = coh_conn_unread(c), cap = 2 * held > READ_AHEAD ? 2 * held : READ_AHEAD;
+	unsigned char *p;
+
+	if (in->cap - in->tail < LARGE && in->lent == 0 && in_resize(in, cap) != 0)
+		return -ENOMEM;
+	if (in->cap - in->tail < LARGE) {
+		p = coh_alloc(cap);
+		if (p == NULL)
+			return -ENOMEM;
+		memcpy(p, in->data + in->head + in->lent, held);
+		in->old = in->data;
+		in->data = p;
+		in->cap = cap;
+		in->head = in->lent = 0;
+		in->tail = held;
+	}
+	*room = in->cap - in->tail < READ_AHEAD ? in->cap - in->tail : READ_AHEAD;
+	return 0;
+}
+
+bool coh_conn_in_more(struct cohort_conn *c)
+{
+	size_t room;
+	ssize_t n;
+
+	if (c->in.ended || in_room_beyond(c, &room) != 0)
+		return false;
+	n = c->ops->read(c->self, c->in.data + c->in.tail, room, COHORT_NOW);
+	if (n > 0) {
+		c->in.tail += (size_t)n;
+		coh_session_heard(&c->session);
+	} else if (n != -EAGAIN) {
+		c->in.ended = true; /* told when all before it has been taken */
+		c->in.end = n;
+	}
+	return n > 0;
+}
+
+/* Let go of what was lent. */
+static void in_settle(struct coh_conn_in *in)
+{
+	if (in->lent != 0) {
+		in_drop(in, in->lent);
+		in->lent = 0;
+	} else if (in->old != NULL) {
+		coh_free(in->old);
+		in->old = NULL;
+	}
 }
 
 /* The header at P of a framing that is not ours. */
@@ -235,29 +316,38 @@ static int in_header(struct cohort_conn *c, struct coh_frame *f)
 	return rc;
 }
 
+/* Part of a frame is there, or nothing.  0. */
+static int in_unfinished(struct cohort_conn *c)
+{
+	if (in_held(&c->in) != 0 && coh_session_unmeasured(&c->session))
+		(void)coh_session_tick(&c->session, cohort_now(), true);
+	return 0;
+}
+
 /* As coh_conn_in_look; when it is 0, *NEED is how many bytes the frame will have in all. */
 static int in_look(struct cohort_conn *c, struct coh_frame *f, size_t *need)
 {
 	struct coh_conn_in *in = &c->in;
 	int rc;
 
-	if (in->lent != 0) {
-		in_drop(in, in->lent);
-		in->lent = 0;
-	}
+	in_settle(in);
 	for (;;) {
 		if (in->failure != 0)
 			return coh_conn_fail_again(c, in->failure);
 		rc = in_header(c, f);
 		*need = rc == 1 ? in->header + f->length
 				: c->framing == NULL ? COH_FRAME_SIZE : in_held(in) + 1;
-		if (rc <= 0)
+		if (rc < 0)
 			return rc;
+		if (rc == 0)
+			return in_unfinished(c);
 		if (in_held(in) < *need)
-			return 0;
-		if (f->type != COH_FRAME_PING)
+			return in_unfinished(c);
+		coh_session_whole(&c->session);
+		if (f->type != COH_FRAME_PING && f->type != COH_FRAME_BEAT)
 			return 1;
-		coh_conn_out_pong(c, f, in->data + in->head + in->header);
+		if (f->type == COH_FRAME_PING)
+			coh_conn_out_pong(c, f, in->data + in->head + in->header);
 		in_drop(in, *need);
 	}
 }
@@ -333,12 +423,10 @@ void coh_conn_rest(struct cohort_conn *c)
 {
 	struct coh_conn_in *in = &c->in;
 
-	if (in->lent != 0) {
-		in_drop(in, in->lent);
-		in->lent = 0;
-	}
+	in_settle(in);
 	if (in_held(in) == 0) {
 		coh_free(in->data);
-		*in = (struct coh_conn_in){.failure = in->failure};
+		*in = (struct coh_conn_in){
+		    .ended = in->ended, .end = in->end, .failure = in->failure};
 	}
 }

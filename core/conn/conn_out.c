@@ -54,10 +54,13 @@ static int out_end(struct cohort_conn *c, int code)
 static ssize_t out_write(
     struct cohort_conn *c, const struct iovec *iov, int n, cohort_time deadline)
 {
-	ssize_t w = c->ops->write(c->self, iov, n, deadline);
+	ssize_t w = c->session.on ? coh_conn_session_write(c, iov, n, deadline)
+				  : c->ops->write(c->self, iov, n, deadline);
 
 	if (w >= 0 || w == -EAGAIN)
 		return w;
+	if (c->in.failure != 0)
+		return out_end(c, c->in.failure);
 	return out_end(c, coh_conn_fail_stream(c, COHORT_EPEER, "cannot send: ", (int)w));
 }
 
@@ -213,7 +216,9 @@ static int out_gathered(
 	iov[1] = (struct iovec){header, head};
 	memcpy(iov + 2, o->body, (size_t)o->n * sizeof *iov);
 	for (left = before + head + o->frame->length; sent < left; sent += (size_t)n) {
+		c->out.amid = true;
 		n = out_write(c, iov, o->n + 2, deadline);
+		c->out.amid = false;
 		if (n == -EAGAIN)
 			return out_late(c, o, iov, sent > before);
 		if (n < 0)

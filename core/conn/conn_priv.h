@@ -73,6 +73,20 @@ int coh_conn_fd(const struct cohort_conn *c);
 short coh_conn_events(const struct cohort_conn *c);
 
 /*
+ * From now on C keeps to CONFIG (wire/session.h): signs of life, and a time in which a frame must be
+ * whole.  Calls that wait see to it themselves; an engine calls coh_conn_tick.
+ */
+struct coh_session_config;
+void coh_conn_begin_session(struct cohort_conn *c, const struct coh_session_config *config);
+
+/*
+ * It is NOW: say that we live, if that is due, and judge whether the peer does.  *NEXT is when to
+ * call it again at the latest, COHORT_FOREVER when nothing depends on time (until something comes).
+ * 0, or how C ended: COHORT_ESILENT, COHORT_ESTALLED, or what a receive has told.  Never waits.
+ */
+int coh_conn_tick(struct cohort_conn *c, cohort_time now, cohort_time *next);
+
+/*
  * Put a frame with a body of N parts behind what waits to be sent, flushing at 64 KiB as
  * cohort_conn_put does; F->length is set from the parts.  With COHORT_NOW it never waits and
  * what the transport does not take is kept in memory (up to 64 MiB beyond, unless coh_conn_keep_all: COHORT_ETOOBIG),

@@ -1,5 +1,5 @@
 /*
- * conn_struct.h - the inside of a connection, shared by conn.c, conn_in.c, conn_out.c, wait.c.
+ * conn_struct.h - the inside of a connection, shared by conn*.c and wait.c.
  *
  * The two directions end apart: when the peer is gone a send fails first, while what it said
  * before it went can still be received.
@@ -9,6 +9,7 @@
 
 #include "conn/conn_priv.h"
 #include "conn/framing.h"
+#include "wire/session.h"
 
 #define COH_CONN_MAGIC 0x636f6e6eu
 
@@ -17,14 +18,19 @@ struct coh_conn_in {
 	unsigned char *data;
 	size_t head, tail, cap;
 	size_t lent;
+	unsigned char *old; /* a block that holds what was lent, when more had to be read meanwhile */
 	size_t header;     /* bytes of the header of the frame last looked at */
+	unsigned int reads;
 	unsigned int calm; /* reads since a message last needed more than the least capacity */
+	bool ended;        /* the stream said END, behind what is held */
+	ssize_t end;       /* 0 or -errno */
 	int failure;       /* how this direction ended; 0 while it lives */
 };
 
 struct coh_conn_out {
 	struct coh_buf held; /* frames, whole but for the first */
 	size_t keep;         /* what COH_CONN_KEEP may hold before one more frame */
+	bool amid;           /* a call is waiting in the middle of a frame that is not in `held` */
 	size_t pongs;        /* bytes of PONG put since `held` was last empty */
 	int failure;
 };
@@ -37,6 +43,7 @@ struct cohort_conn {
 	void *self;
 	struct coh_conn_in in;
 	struct coh_conn_out out;
+	struct coh_session session; /* with peers that came by listen or dial */
 	struct cohort_error *error; /* apart, so that a const connection can find its words late */
 	char *peer;
 	const char *guard; /* NULL: nothing had to be proved */
@@ -97,6 +104,32 @@ static inline const void *coh_conn_in_body(const struct cohort_conn *c)
 
 /* Read once without waiting: true when something came (or C ended). */
 bool coh_conn_in_pump(struct cohort_conn *c);
+
+/*
+ * Read once without waiting, also when whole frames are held and while one is lent: for those who
+ * wait to send.  True when something came.
+ */
+bool coh_conn_in_more(struct cohort_conn *c);
+
+/* conn_session.c */
+
+/* When C must be ticked next; COHORT_FOREVER without a session. */
+static inline cohort_time coh_conn_session_next(const struct cohort_conn *c)
+{
+	return c->session.on ? c->session.next : COHORT_FOREVER;
+}
+
+/*
+ * Nothing moved: tick C if that is due.  0: go on; -EAGAIN: DEADLINE has passed; or how C ended.
+ */
+int coh_conn_session_idle(struct cohort_conn *c, cohort_time deadline);
+
+/*
+ * As the write of the stream, with signs of life, given and expected, while it waits; what comes
+ * meanwhile is read and kept.  Also how C ended, which then stands in c->in.failure.
+ */
+ssize_t coh_conn_session_write(
+    struct cohort_conn *c, const struct iovec *iov, int n, cohort_time deadline);
 
 /* conn_out.c */
 enum coh_conn_how {

@@ -78,11 +78,29 @@ static int wait_mark(struct cohort_wait_item *items, const struct pollfd *polled
 	return count;
 }
 
+/* DEADLINE, or when the first of the connections must be ticked; those that are due are. */
+static cohort_time wait_until(struct cohort_wait_item *items, int n, cohort_time deadline)
+{
+	cohort_time now = 0, next;
+
+	for (int i = 0; i < n; i++) {
+		if (items[i].conn == NULL || coh_conn_session_next(items[i].conn) == COHORT_FOREVER)
+			continue;
+		if (now == 0)
+			now = cohort_now();
+		next = coh_conn_session_next(items[i].conn);
+		if (next <= now)
+			(void)coh_conn_tick(items[i].conn, now, &next); /* the next receive tells */
+		deadline = next < deadline ? next : deadline;
+	}
+	return deadline;
+}
+
 /* Ask once, waiting until DEADLINE if nothing is ready yet.  As wait_mark. */
 static int wait_round(
     struct cohort_wait_item *items, struct pollfd *polled, int n, cohort_time deadline)
 {
-	cohort_time left = coh_clock_left(deadline);
+	cohort_time left = coh_clock_left(wait_until(items, n, deadline));
 	struct timespec ts;
 
 	for (int i = 0; i < n; i++) {

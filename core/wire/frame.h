@@ -36,6 +36,7 @@ enum coh_frame_type {
 	COH_FRAME_BYTES = 0x11,
 	COH_FRAME_PING = 0x12, /* body echoed in */
 	COH_FRAME_PONG = 0x13,
+	COH_FRAME_BEAT = 0x14, /* I live; id: nanoseconds since I last heard you */
 	/* between a pool and its members */
 	COH_FRAME_HELLO = 0x20,    /* member: who I am, slots, registry digest */
 	COH_FRAME_JOB = 0x21,      /* pool to agent: which program to run */
@@ -60,8 +61,8 @@ struct coh_frame {
 /* How far a connection has come; decides which types and lengths are legal. */
 enum coh_frame_phase {
 	COH_PHASE_STRANGER, /* before authentication: hello, proof, refuse; 1 KiB */
-	COH_PHASE_USER,     /* the user's messages: MESSAGE, BYTES, PING, PONG */
-	COH_PHASE_MEMBER,   /* a pool and its members: HELLO..CANCEL, PING, PONG */
+	COH_PHASE_USER,     /* the user's messages: MESSAGE, BYTES, PING, PONG, BEAT */
+	COH_PHASE_MEMBER,   /* a pool and its members: HELLO..CANCEL, PING, PONG, BEAT */
 	COH_PHASE_COUNT,
 };
 

@@ -8,6 +8,7 @@
 #include "conn/greeting.h"
 
 #include "base/err.h"
+#include "wire/session.h"
 #include "conn/greeting_python.h"
 
 #include <errno.h>
@@ -26,7 +27,8 @@ int coh_greeting_init(struct coh_greeting *g, struct cohort_conn *conn,
 	    .name = id->name,
 	    .address = g->address,
 	    .peer = cohort_conn_peer(conn),
-	    .uuid = id->uuid};
+	    .uuid = id->uuid,
+	    .features = id->features};
 	int fd = coh_conn_fd(conn);
 
 	memset(&g->hs, 0, sizeof g->hs);
@@ -151,6 +153,7 @@ int coh_greeting_dial(struct coh_greeting *g, cohort_time deadline, struct cohor
 void coh_greeting_admit(struct coh_greeting *g)
 {
 	char peer[COH_HANDSHAKE_NAME_MAX + COH_ADDRESS_TEXT + 8];
+	struct coh_session_config session = {0};
 
 	if (g->python) {
 		coh_greeting_python_admit(g);
@@ -159,4 +162,7 @@ void coh_greeting_admit(struct coh_greeting *g)
 	snprintf(peer, sizeof peer, "%s at %s", g->hs.peer.name, cohort_conn_peer(g->conn));
 	coh_conn_set_phase(g->conn, COH_PHASE_USER);
 	(void)coh_conn_set_peer(g->conn, peer); /* without memory its address alone must do */
+	session.beat_out = (g->hs.config.features & COH_HANDSHAKE_BEAT) * COHORT_MS;
+	session.beat_in = (g->hs.peer.features & COH_HANDSHAKE_BEAT) * COHORT_MS;
+	coh_conn_begin_session(g->conn, &session);
 }

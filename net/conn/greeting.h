@@ -40,7 +40,7 @@ bool coh_greeting_spoke(const struct coh_greeting *g);
 /* A client's part, to its end.  0, COHORT_ETIMEDOUT, or why it failed. */
 int coh_greeting_dial(struct coh_greeting *g, cohort_time deadline, struct cohort_error *err);
 
-/* After success: CONN becomes a user's connection with a peer that has a name. */
+/* After success: CONN becomes a user's connection, with a peer that has a name and a session with it. */
 void coh_greeting_admit(struct coh_greeting *g);
 
 #endif

@@ -17,6 +17,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#define BEAT_MIN 10 /* ms: a quarter of it is as exact as a timer on a busy machine */
+
 static pthread_mutex_t self_lock = PTHREAD_MUTEX_INITIALIZER; /* guards the two below */
 static unsigned char self_uuid[COH_HANDSHAKE_UUID];
 static pid_t self_pid; /* whose uuid it is */
@@ -68,6 +70,18 @@ static int key_set(struct coh_identity *id, const char *file, struct cohort_erro
 	return rc;
 }
 
+static int heartbeat_set(struct coh_identity *id, cohort_time beat, struct cohort_error *err)
+{
+	cohort_time ms = beat / COHORT_MS;
+
+	if (beat != 0 && (ms < BEAT_MIN || ms > (cohort_time)COH_HANDSHAKE_BEAT))
+		return coh_fail(err, COHORT_EARGUMENT,
+		    "a heartbeat of %lld ms, allowed are %d to %u, or 0 for none", (long long)ms,
+		    BEAT_MIN, COH_HANDSHAKE_BEAT);
+	id->features = (uint32_t)ms;
+	return 0;
+}
+
 int coh_identity_init(
     struct coh_identity *id, const struct cohort_net_options *options, struct cohort_error *err)
 {
@@ -81,6 +95,8 @@ int coh_identity_init(
 	rc = name_set(id->cluster, o->cluster != NULL ? o->cluster : "cohort", err);
 	if (rc == 0)
 		rc = name_set(id->name, o->name != NULL ? o->name : own, err);
+	if (rc == 0)
+		rc = heartbeat_set(id, o->heartbeat, err);
 	if (rc == 0 && self_get(id->uuid) != 0)
 		rc = coh_fail(err, COHORT_EAUTH, "the system gives no random bytes");
 	if (rc == 0 && o->key == NULL)

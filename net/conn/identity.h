@@ -15,13 +15,15 @@ struct coh_identity {
 	char cluster[COH_HANDSHAKE_NAME_MAX + 1];
 	char name[COH_HANDSHAKE_NAME_MAX + 1];
 	unsigned char uuid[COH_HANDSHAKE_UUID];
+	uint32_t features; /* of our hello: COH_HANDSHAKE_BEAT */
 	bool python; /* for peers that are Python's: KEY is one of cohort_key_load_python */
 	bool python_md5;
 };
 
 /*
  * Who OPTIONS (NULL: all defaults) say we are; coh_identity_fini it, also after a failure.
- * 0, COHORT_EKEY, COHORT_ENAME, COHORT_EAUTH (no random bytes), -ENOMEM.
+ * 0, COHORT_EKEY, COHORT_ENAME, COHORT_EARGUMENT (heartbeat), COHORT_EAUTH (no random
+ * bytes), -ENOMEM.
  */
 int coh_identity_init(struct coh_identity *id, const struct cohort_net_options *options,
     struct cohort_error *err);

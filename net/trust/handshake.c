@@ -124,6 +124,7 @@ static void own_hello(const struct coh_handshake *hs, struct coh_hello *h)
 	    .version_max = c->version_max,
 	    .suite_count = 1,
 	    .suites = {COH_HELLO_SUITE_SHA256},
+	    .features = c->features,
 	};
 	memcpy(h->nonce, hs->nonce, sizeof h->nonce);
 	memcpy(h->uuid, c->uuid, sizeof h->uuid);
@@ -210,6 +211,7 @@ static void keep_peer(struct coh_handshake *hs, const struct coh_hello *h)
 	memcpy(hs->peer.name, h->name, sizeof hs->peer.name);
 	memcpy(hs->peer.uuid, h->uuid, sizeof hs->peer.uuid);
 	memcpy(hs->peer.address, h->address, sizeof hs->peer.address);
+	hs->peer.features = h->features;
 }
 
 /* The highest version of both, and our suite among those offered. */
@@ -266,9 +268,6 @@ static int judge_choice(
 	if (h->suites[0] != COH_HELLO_SUITE_SHA256)
 		return coh_fail(err, COHORT_EVERSION, "%s chose suite %04x, offered was %04x", h->name,
 		    h->suites[0], COH_HELLO_SUITE_SHA256);
-	if (h->features != 0)
-		return coh_fail(err, COHORT_EPROTOCOL, "%s uses features %08x, offered were none",
-		    h->name, h->features);
 	return 0;
 }
 

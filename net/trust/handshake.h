@@ -46,6 +46,9 @@ enum coh_handshake_reach {
 	COH_HANDSHAKE_REMOTE, /* another machine: addresses may be translated on the way */
 };
 
+/* The features' low bits: milliseconds between signs of life that the sender promises; 0: none. */
+#define COH_HANDSHAKE_BEAT 0xffffu
+
 /* What coh_handshake_feed returns when nothing went wrong. */
 enum coh_handshake_progress { COH_HANDSHAKE_MORE = 0, COH_HANDSHAKE_DONE = 1 };
 
@@ -87,6 +90,7 @@ struct coh_handshake_config {
 	const char *peer;    /* the peer in sentences; NULL: ADDRESS */
 	const unsigned char *uuid;      /* COH_HANDSHAKE_UUID bytes, random, one per process */
 	uint64_t epoch;                 /* server: told to the client */
+	uint32_t features;              /* told to the peer: COH_HANDSHAKE_BEAT, the rest 0 */
 	uint8_t version_min, version_max; /* 0: COH_HANDSHAKE_VERSION */
 	coh_handshake_random_fn random; /* NULL: coh_random_bytes */
 	void *random_arg;
@@ -101,6 +105,7 @@ struct coh_handshake_peer {
 	char address[COH_HANDSHAKE_ADDRESS_MAX + 1]; /* client: its own; server: the one dialled */
 	unsigned char session[COH_HANDSHAKE_SESSION]; /* the same on both ends, new every time */
 	uint64_t epoch; /* of the server */
+	uint32_t features;
 	uint8_t version;
 };
 

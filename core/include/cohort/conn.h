@@ -11,8 +11,13 @@
  * Every call that may wait keeps its deadline (time.h) for the whole message.  After
  * COHORT_ETIMEDOUT the connection is as usable as before, and nothing is lost or sent twice.
  *
+ * On a connection that came by an address a message that was begun must be whole within 30 s
+ * (COHORT_ESTALLED), and a peer that promised signs of life (cohort_net_options) and says nothing for
+ * 8 s, or four times as long as it promised, is given up (COHORT_ESILENT).  Time in which you do not call does
+ * not count against it.
+ *
  * Once a receive has told how the connection ended (COHORT_EOF, COHORT_ETRUNCATED,
- * COHORT_EPEER, COHORT_EPROTOCOL, COHORT_EVERSION, COHORT_ETOOBIG) each later call returns that
+ * COHORT_EPEER, COHORT_EPROTOCOL, COHORT_EVERSION, COHORT_ETOOBIG, COHORT_ESILENT, COHORT_ESTALLED) each later call returns that
  * same code.  A send that fails with COHORT_EPEER ends sending only: what the peer had said
  * before it went can still be received.
  */
@@ -140,6 +145,21 @@ COHORT_API int cohort_conn_recv_range(struct cohort_conn *c, void *buffer, size_
  * which the next receive tells).  Consumes nothing.  Returns 1, or 0 when DEADLINE passed.
  */
 COHORT_API int cohort_conn_poll(struct cohort_conn *c, cohort_time deadline);
+
+/*
+ * For a loop of your own, be it poll, epoll or libevent: watch cohort_conn_fd(C) for
+ * cohort_conn_events(C) (of poll(2); they change with every call on C) and call cohort_conn_step
+ * when one of them comes, and at *NEXT at the latest (a moment, as a deadline is; COHORT_FOREVER:
+ * there is nothing to do until then).  NEXT may be NULL.
+ *
+ * A step sends what is held, reads what is there and gives the sign of life that was promised
+ * (cohort_net_options), all without waiting.  It returns 1 when a message, or the end of C, can be
+ * received, else 0: receive with COHORT_NOW until COHORT_ETIMEDOUT, since messages already read
+ * do not make the descriptor readable.
+ */
+COHORT_API int cohort_conn_fd(const struct cohort_conn *c);
+COHORT_API short cohort_conn_events(const struct cohort_conn *c);
+COHORT_API int cohort_conn_step(struct cohort_conn *c, cohort_time *next);
 
 /*
  * A sentence for the last failure on C, naming the peer.  C's, valid until the next call on it.

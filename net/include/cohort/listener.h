@@ -37,7 +37,7 @@ struct cohort_net_options {
 	const char *ca_file;          /* who signs our peers; needed with cert_file; nobody else is believed */
 	const char *crl_file;         /* what it has taken back; NULL: nothing */
 	const char *const *peers;     /* the names let in, ended by NULL; NULL: every name that is signed */
-	cohort_time heartbeat;        /* a sign of life so often, when both ends look at the connection so often; 0: none */
+	cohort_time heartbeat;        /* a sign of life promised to peers, 10 ms to 65 s; 0: none (conn.h) */
 	int python_md5;               /* python+...: non-zero: also Python 3.11 and older, which know MD5 only */
 	const struct cohort_backoff *retry; /* dial: try again so, until the deadline; NULL: one try (dial.h) */
 };

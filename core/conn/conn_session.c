@@ -1,0 +1,135 @@
+/*
+ * conn_session.c - a connection in time: signs of life both ways while somebody looks at it.
+ *
+ * wire/session.c decides, this asks the clock and moves the bytes.  A call that waits wakes for the
+ * next tick; an engine ticks all its connections by one timer (coh_conn_tick); a user's own
+ * loop calls cohort_conn_step.
+ *
+ * The rule that matters: a connection with a session never sleeps in a write.  Two ends that both
+ * send before they read would sleep there for ever, and a BEAT could not be said.
+ *
+ * A peer found dead ends the connection when all that it had said has been received.
+ */
+#include "conn/conn_struct.h"
+
+#include "base/clock.h"
+
+#include <errno.h>
+#include <poll.h>
+
+#define KEPT ((size_t)4 << 20) /* of what comes while we send */
+#define TURNS 8 /* reads of one step */
+
+void coh_conn_begin_session(struct cohort_conn *c, const struct coh_session_config *config)
+{
+	coh_session_init(&c->session, config, cohort_now());
+}
+
+/* The peer ended C by its silence, or by half a frame. */
+static int session_end(struct cohort_conn *c, int code)
+{
+	const struct coh_session *s = &c->session;
+
+	if (code == COHORT_ESILENT)
+		coh_conn_fail(c, code, "nothing came for %.1f s, it promised a sign of life every %.1f s",
+		    (double)s->quiet / COHORT_SECOND, (double)s->config.beat_in / COHORT_SECOND);
+	else
+		coh_conn_fail(c, code, "it began a message and did not finish it within %.1f s",
+		    (double)s->config.frame / COHORT_SECOND);
+	return c->in.failure = code;
+}
+
+/* Say that we live, unless the transport has more than it takes already. */
+static void session_beat(struct cohort_conn *c)
+{
+	struct coh_frame f = {.type = COH_FRAME_BEAT, .id = (uint64_t)c->session.quiet};
+
+	if (c->out.amid)
+		return;
+	if (coh_conn_pending(c) == 0)
+		(void)coh_conn_put_frame(c, &f, NULL, 0, COHORT_NOW);
+	(void)coh_conn_push(c); /* its failure is the next sender's to hear */
+}
+
+int coh_conn_tick(struct cohort_conn *c, cohort_time now, cohort_time *next)
+{
+	bool whole;
+	int rc;
+
+	*next = COHORT_FOREVER;
+	if (!c->session.on || c->in.failure != 0)
+		return c->in.failure;
+	whole = coh_conn_has_frame(c);
+	rc = coh_session_tick(&c->session, now, !whole && coh_conn_unread(c) != 0);
+	*next = c->session.next;
+	if (rc == COH_SESSION_BEAT && c->framing == NULL)
+		session_beat(c);
+	return rc < 0 && !whole ? session_end(c, rc) : 0;
+}
+
+int coh_conn_session_idle(struct cohort_conn *c, cohort_time deadline)
+{
+	cohort_time now = cohort_now(), next;
+	int rc = now >= c->session.next ? coh_conn_tick(c, now, &next) : 0;
+
+	return rc != 0 ? rc : deadline <= now ? -EAGAIN : 0;
+}
+
+/* Wait until the transport may take more.  0: try; -EAGAIN: DEADLINE has passed; or how C ended. */
+static int session_wait(struct cohort_conn *c, cohort_time deadline)
+{
+	struct pollfd p = {.fd = c->ops->fd(c->self), .events = c->ops->events(c->self, true)};
+	cohort_time next = coh_conn_session_next(c);
+	cohort_time left = coh_clock_left(next < deadline ? next : deadline);
+	struct timespec ts = coh_clock_timespec(left);
+	int n;
+
+	if (coh_conn_unread(c) > KEPT)
+		coh_session_heard(&c->session); /* it says more than we can keep now */
+	if ((c->in.ended || coh_conn_unread(c) > KEPT) && (p.events & POLLOUT))
+		p.events = POLLOUT; /* what is there and not read would wake us at once */
+	n = ppoll(&p, 1, left == COHORT_FOREVER ? NULL : &ts, NULL);
+	if (n > 0 && (p.revents & POLLIN) && coh_conn_unread(c) <= KEPT)
+		(void)coh_conn_in_more(c);
+	return n > 0 ? 0 : coh_conn_session_idle(c, deadline);
+}
+
+ssize_t coh_conn_session_write(
+    struct cohort_conn *c, const struct iovec *iov, int n, cohort_time deadline)
+{
+	ssize_t sent;
+	int rc;
+
+	while ((sent = c->ops->write(c->self, iov, n, COHORT_NOW)) == -EAGAIN) {
+		if (deadline == COHORT_NOW)
+			return sent;
+		rc = session_wait(c, deadline);
+		if (rc != 0)
+			return rc;
+	}
+	if (sent > 0)
+		coh_session_said(&c->session);
+	return sent;
+}
+
+int cohort_conn_fd(const struct cohort_conn *c)
+{
+	return coh_conn_fd(c);
+}
+
+short cohort_conn_events(const struct cohort_conn *c)
+{
+	return coh_conn_events(c);
+}
+
+int cohort_conn_step(struct cohort_conn *c, cohort_time *next)
+{
+	cohort_time when;
+
+	(void)coh_conn_push(c); /* its failure is the next sender's to hear */
+	for (int i = 0; i < TURNS && !coh_conn_message_ready(c); i++)
+		if (!coh_conn_in_pump(c))
+			break;
+	(void)coh_conn_tick(c, cohort_now(), next != NULL ? next : &when);
+	return coh_conn_message_ready(c);
+}

@@ -1,0 +1,70 @@
+/*
+ * session.c - beats, silence, and frames that never end.
+ *
+ * Three stop-watches, each moved on by a tick and set back by what was noted since the last one.
+ * Ticks are a quarter of a beat apart, so that what they see late is late by no more than that:
+ * a BEAT is sent when one more tick would be too late.
+ *
+ * Rejected: moments in place of spans (a stall of our own would have to be added to each of them).
+ */
+#include "wire/session.h"
+
+#include <cohort/error.h>
+
+#define PARTS 4 /* ticks in a beat */
+#define LOOKS 8 /* ticks in the time of an unfinished frame */
+
+static cohort_time less(cohort_time a, cohort_time b)
+{
+	return a < b ? a : b;
+}
+
+void coh_session_init(
+    struct coh_session *s, const struct coh_session_config *config, cohort_time now)
+{
+	*s = (struct coh_session){.config = *config, .on = true, .looked = now};
+	if (s->config.silence == 0) {
+		s->config.silence = COH_SESSION_SILENCE;
+		if (s->config.silence / COH_SESSION_LOST < s->config.beat_in)
+			s->config.silence = s->config.beat_in * COH_SESSION_LOST;
+	}
+	if (s->config.frame == 0)
+		s->config.frame = COH_SESSION_FRAME;
+	(void)coh_session_tick(s, now, false);
+}
+
+/* From one tick to the next. */
+static cohort_time step_of(const struct coh_session_config *c, bool unfinished)
+{
+	cohort_time step = COHORT_FOREVER;
+
+	if (c->beat_in != 0)
+		step = c->beat_in / PARTS;
+	if (c->beat_out != 0)
+		step = less(step, c->beat_out / PARTS);
+	return unfinished ? less(step, c->frame / LOOKS) : step;
+}
+
+int coh_session_tick(struct coh_session *s, cohort_time now, bool unfinished)
+{
+	const struct coh_session_config *c = &s->config;
+	cohort_time span = now - s->looked, step = step_of(c, unfinished);
+
+	s->quiet = s->heard ? 0 : s->quiet + less(span, c->beat_in);
+	s->still = s->said ? 0 : s->still + span;
+	if (!unfinished)
+		s->pending = -1;
+	else if (s->whole || s->pending < 0)
+		s->pending = 0; /* it began at some time since the last tick */
+	else
+		s->pending += less(span, c->frame / PARTS);
+	s->heard = s->said = s->whole = false;
+	s->looked = now;
+	if (__builtin_add_overflow(now, step, &s->next))
+		s->next = COHORT_FOREVER;
+	if (c->beat_in != 0 && s->quiet >= c->silence)
+		return COHORT_ESILENT;
+	if (s->pending >= c->frame)
+		return COHORT_ESTALLED;
+	return c->beat_out != 0 && s->still >= c->beat_out - c->beat_out / PARTS ? COH_SESSION_BEAT : 0;
+}

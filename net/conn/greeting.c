@@ -18,9 +18,9 @@
 int coh_greeting_init(struct coh_greeting *g, struct cohort_conn *conn,
     const struct coh_identity *id, enum coh_handshake_role role, struct cohort_error *err)
 {
-	struct sockaddr_storage ours, theirs;
-	struct sockaddr *us = (struct sockaddr *)&ours, *them = (struct sockaddr *)&theirs;
-	socklen_t our_len = sizeof ours, their_len = sizeof theirs;
+	struct sockaddr_storage server; /* its end of the connection: what was dialled */
+	struct sockaddr *sa = (struct sockaddr *)&server;
+	socklen_t len = sizeof server;
 	struct coh_handshake_config config = {.role = role,
 	    .key = id->key,
 	    .cluster = id->cluster,
@@ -37,15 +37,10 @@ int coh_greeting_init(struct coh_greeting *g, struct cohort_conn *conn,
 	g->python = id->python;
 	if (g->python)
 		return coh_greeting_python_init(g, id, role, err);
-	if (getsockname(fd, us, &our_len) != 0 || getpeername(fd, them, &their_len) != 0)
+	if ((role == COH_HANDSHAKE_SERVER ? getsockname : getpeername)(fd, sa, &len) != 0)
 		return coh_fail_errno(err, errno, "handshake with %s", cohort_conn_peer(conn));
-	config.reach = coh_sockaddr_is_local(them, their_len) ? COH_HANDSHAKE_LOCAL
-							      : COH_HANDSHAKE_REMOTE;
-	if (role == COH_HANDSHAKE_SERVER) {
-		them = us;
-		their_len = our_len;
-	}
-	if (coh_sockaddr_text(them, their_len, g->address) != 0)
+	config.reach = coh_sockaddr_is_local(sa, len) ? COH_HANDSHAKE_LOCAL : COH_HANDSHAKE_REMOTE;
+	if (coh_sockaddr_text(sa, len, g->address) != 0)
 		return coh_fail(err, COHORT_EADDRESS, "handshake with %s: no address that can be told",
 		    cohort_conn_peer(conn));
 	return coh_handshake_init(&g->hs, &config, err);
@@ -57,7 +52,7 @@ void coh_greeting_fini(struct coh_greeting *g)
 	coh_dialect_fini(&g->dialect);
 }
 
-/* Send what the handshake has to say, if anything.  0, or -ENOMEM. */
+/* Send what the handshake has to say.  1, 0 when there is nothing, or -ENOMEM. */
 static int greeting_speak(struct coh_greeting *g, struct cohort_error *err)
 {
 	struct coh_frame f;
@@ -72,7 +67,7 @@ static int greeting_speak(struct coh_greeting *g, struct cohort_error *err)
 			    cohort_conn_peer(g->conn));
 	}
 	(void)coh_conn_push(g->conn); /* who does not hear us will be heard no more */
-	return 0;
+	return body != NULL;
 }
 
 /* What came is no handshake at all: say the one byte, since nobody else will. */
@@ -94,60 +89,57 @@ static int greeting_broken(struct coh_greeting *g, int code, struct cohort_error
 	return coh_fail(err, code, "handshake: %s", coh_conn_last_error(g->conn)->text);
 }
 
-int coh_greeting_serve(struct coh_greeting *g, struct cohort_error *err)
+/* Hear what has come.  As coh_greeting_step. */
+static int greeting_hear(struct coh_greeting *g, struct cohort_error *err)
 {
+	bool server = g->hs.config.role == COH_HANDSHAKE_SERVER;
 	int rc, progress = COH_HANDSHAKE_MORE;
 	struct coh_frame f;
 	const void *body;
 
-	if (g->python)
-		return coh_greeting_python_serve(g, err);
 	/* What came is read at once, so that with nothing left there is nothing to ask for again. */
 	do {
 		rc = coh_conn_next_frame(g->conn, &f, &body, COHORT_NOW);
-		if (rc == 0)
-			progress = coh_handshake_feed(&g->hs, &f, body, err);
-	} while (rc == 0 && progress >= 0 && coh_conn_unread(g->conn) != 0);
-	if (rc != 0 && rc != COHORT_ETIMEDOUT)
-		return greeting_broken(g, rc, err);
+		if (rc == COHORT_ETIMEDOUT)
+			break;
+		if (rc != 0)
+			return greeting_broken(g, rc, err);
+		progress = coh_handshake_feed(&g->hs, &f, body, err);
+		if (progress == COH_HANDSHAKE_DONE && !server)
+			return progress; /* what follows is the user's */
+	} while (progress >= 0 && coh_conn_unread(g->conn) != 0);
 	if (progress == COH_HANDSHAKE_DONE && coh_conn_unread(g->conn) != 0) {
 		greeting_refuse(g, COHORT_EPROTOCOL);
 		return coh_fail(err, COHORT_EPROTOCOL, "handshake with %s: bytes behind the proof",
 		    cohort_conn_peer(g->conn));
 	}
+	rc = greeting_speak(g, progress >= 0 ? err : NULL); /* a failure has its words already */
+	return progress >= 0 && rc < 0 ? rc : progress;
+}
+
+int coh_greeting_step(struct coh_greeting *g, struct cohort_error *err)
+{
+	int rc;
+
+	if (g->python)
+		return coh_greeting_python_step(g, err);
 	rc = greeting_speak(g, err);
-	return progress >= 0 && rc != 0 ? rc : progress;
+	if (rc != 0) /* a client's hello: the answer cannot be here yet */
+		return rc < 0 ? rc : COH_HANDSHAKE_MORE;
+	return greeting_hear(g, err);
+}
+
+int coh_greeting_late(const struct coh_greeting *g, struct cohort_error *err)
+{
+	return coh_fail(err, COHORT_ETIMEDOUT,
+	    g->python ? "Python's handshake with %s: nothing came in time; has its Listener an authkey?"
+		      : "handshake with %s: no answer in time",
+	    cohort_conn_peer(g->conn));
 }
 
 bool coh_greeting_spoke(const struct coh_greeting *g)
 {
 	return g->hs.peer.name[0] != '\0';
-}
-
-int coh_greeting_dial(struct coh_greeting *g, cohort_time deadline, struct cohort_error *err)
-{
-	int rc, progress;
-	struct coh_frame f;
-	const void *body;
-
-	if (g->python)
-		return coh_greeting_python_dial(g, deadline, err);
-	do {
-		rc = greeting_speak(g, err);
-		if (rc != 0)
-			return rc;
-		rc = coh_conn_next_frame(g->conn, &f, &body, deadline);
-		if (rc == COHORT_ETIMEDOUT)
-			return coh_fail(err, rc, "handshake with %s: no answer in time",
-			    cohort_conn_peer(g->conn));
-		if (rc != 0)
-			return greeting_broken(g, rc, err);
-		progress = coh_handshake_feed(&g->hs, &f, body, err);
-	} while (progress == COH_HANDSHAKE_MORE);
-	if (progress == COH_HANDSHAKE_DONE)
-		return 0;
-	(void)greeting_speak(g, NULL); /* the reason, to the peer: ours is in ERR already */
-	return progress;
 }
 
 void coh_greeting_admit(struct coh_greeting *g)

@@ -22,23 +22,24 @@ struct coh_greeting {
 
 /*
  * Begin on CONN, a socket connection in COH_PHASE_STRANGER; ID is borrowed until fini, which is
- * needed also after a failure.  As coh_handshake_init, or -errno of getpeername.
+ * needed also after a failure.  As coh_handshake_init, or -errno of getpeername or getsockname.
  */
 int coh_greeting_init(struct coh_greeting *g, struct cohort_conn *conn,
     const struct coh_identity *id, enum coh_handshake_role role, struct cohort_error *err);
 void coh_greeting_fini(struct coh_greeting *g);
 
 /*
- * A server's part, as far as it goes without waiting.  COH_HANDSHAKE_MORE, COH_HANDSHAKE_DONE, or
- * why it failed: then the peer has been told its byte.
+ * Go on, as far as it goes without waiting: at the beginning, and whenever the connection is ready
+ * for coh_conn_events.  COH_HANDSHAKE_MORE, COH_HANDSHAKE_DONE (of a client: frames of the user's may
+ * have come already), or why it failed: then the peer has been told its byte.
  */
-int coh_greeting_serve(struct coh_greeting *g, struct cohort_error *err);
+int coh_greeting_step(struct coh_greeting *g, struct cohort_error *err);
+
+/* The time it had is over: say so in ERR.  Returns COHORT_ETIMEDOUT. */
+int coh_greeting_late(const struct coh_greeting *g, struct cohort_error *err);
 
 /* True once the client has said a hello that was good. */
 bool coh_greeting_spoke(const struct coh_greeting *g);
-
-/* A client's part, to its end.  0, COHORT_ETIMEDOUT, or why it failed. */
-int coh_greeting_dial(struct coh_greeting *g, cohort_time deadline, struct cohort_error *err);
 
 /* After success: CONN becomes a user's connection, with a peer that has a name and a session with it. */
 void coh_greeting_admit(struct coh_greeting *g);

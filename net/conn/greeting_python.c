@@ -57,7 +57,7 @@ int coh_greeting_python_init(struct coh_greeting *g, const struct coh_identity *
 	return rc == 0 ? speak(g, err) : rc;
 }
 
-int coh_greeting_python_serve(struct coh_greeting *g, struct cohort_error *err)
+int coh_greeting_python_step(struct coh_greeting *g, struct cohort_error *err)
 {
 	int rc, progress = COH_HANDSHAKE_MORE;
 	struct coh_frame f;
@@ -72,26 +72,6 @@ int coh_greeting_python_serve(struct coh_greeting *g, struct cohort_error *err)
 		progress = hear(g, body, f.length, err);
 	}
 	return progress;
-}
-
-int coh_greeting_python_dial(struct coh_greeting *g, cohort_time deadline, struct cohort_error *err)
-{
-	int rc, progress = COH_HANDSHAKE_MORE;
-	struct coh_frame f;
-	const void *body;
-
-	while (progress == COH_HANDSHAKE_MORE) {
-		rc = coh_conn_next_frame(g->conn, &f, &body, deadline);
-		if (rc == COHORT_ETIMEDOUT)
-			return coh_fail(err, rc,
-			    "Python's handshake with %s: nothing came in time; has its Listener an "
-			    "authkey?",
-			    cohort_conn_peer(g->conn));
-		if (rc != 0)
-			return broken(g, rc, err);
-		progress = hear(g, body, f.length, err);
-	}
-	return progress == COH_HANDSHAKE_DONE ? 0 : progress;
 }
 
 void coh_greeting_python_admit(struct coh_greeting *g)

@@ -11,9 +11,7 @@
 /* As the functions of greeting.h.  A server's init sends its challenge. */
 int coh_greeting_python_init(struct coh_greeting *g, const struct coh_identity *id,
     enum coh_handshake_role role, struct cohort_error *err);
-int coh_greeting_python_serve(struct coh_greeting *g, struct cohort_error *err);
-int coh_greeting_python_dial(
-    struct coh_greeting *g, cohort_time deadline, struct cohort_error *err);
+int coh_greeting_python_step(struct coh_greeting *g, struct cohort_error *err);
 void coh_greeting_python_admit(struct coh_greeting *g);
 
 #endif

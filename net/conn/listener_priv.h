@@ -40,13 +40,4 @@ void coh_listener_source_by(struct cohort_listener *l, coh_listener_source_fn fn
 /* How many strangers it holds. */
 int coh_listener_strangers(const struct cohort_listener *l);
 
-/* As cohort_dial, as ID; PEER (may be NULL) is who answered. */
-struct coh_dial {
-	const struct coh_identity *id;
-	const struct cohort_net_options *options; /* insecure_plaintext counts */
-	struct coh_handshake_peer *peer;
-};
-int coh_dial(struct cohort_conn **conn, const char *address, const struct coh_dial *how,
-    cohort_time deadline, struct cohort_error *err);
-
 #endif

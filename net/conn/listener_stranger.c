@@ -185,7 +185,7 @@ enum coh_listener_fate coh_listener_hear(
     struct cohort_listener *l, struct coh_listener_stranger *s)
 {
 	struct cohort_error err = {0};
-	int rc = coh_greeting_serve(&s->greeting, &err);
+	int rc = coh_greeting_step(&s->greeting, &err);
 
 	if (rc == COH_HANDSHAKE_DONE) {
 		stranger_found(l, s);

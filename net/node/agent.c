@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/name.h"
+#include "conn/dialer.h"
 #include "conn/listener_priv.h"
 #include "node/port_file.h"
 #include "node/serve.h"
@@ -32,9 +33,10 @@
 #include <unistd.h>
 #include <utlist.h>
 
-#define REDIAL_FIRST (100 * COHORT_MS)
-#define REDIAL_LAST (5 * COHORT_SECOND)
 #define DIAL_PATIENCE (2 * COHORT_SECOND)
+
+/* Without end, and a coordinator that was gone for long has one call in 2.5 s from each node. */
+static const struct cohort_backoff redial = {.first = 100 * COHORT_MS, .last = 5 * COHORT_SECOND};
 
 struct served {
 	struct served *prev, *next;
@@ -250,26 +252,20 @@ static int wait_for(struct agent *a, coh_engine_test_fn test, cohort_time deadli
 	return rc;
 }
 
-/* A pause between half of PAUSE and all of it, so that a thousand nodes do not call at once. */
-static cohort_time jittered(cohort_time pause)
-{
-	unsigned char byte = 0;
-
-	coh_random_bytes(&byte, sizeof byte);
-	return pause / 2 + pause * byte / 512;
-}
-
 /* Call home and serve, over and over. */
 static int agent_join(struct agent *a, struct cohort_error *err)
 {
 	struct cohort_net_options options = conn_options(a);
 	struct coh_dial how = {.id = &a->id, .options = &options};
-	cohort_time pause = REDIAL_FIRST;
+	struct coh_backoff backoff;
 	struct cohort_conn *conn;
+	uint64_t seed = 0;
 	int rc = coh_identity_init(&a->id, &options, err);
 
 	if (rc != 0)
 		return rc;
+	(void)coh_random_bytes(&seed, sizeof seed);
+	coh_backoff_init(&backoff, &redial, seed);
 	while (!a->stop) {
 		rc = coh_dial(&conn, a->options->join, &how, cohort_in(DIAL_PATIENCE), err);
 		if (rc == 0) {
@@ -277,14 +273,13 @@ static int agent_join(struct agent *a, struct cohort_error *err)
 			agent_serve(a, conn);
 			coh_engine_unlock();
 			wait_for(a, alone_test, COHORT_FOREVER);
-			pause = REDIAL_FIRST;
+			coh_backoff_succeeded(&backoff);
 		} else if (rc == COHORT_EADDRESS || rc == COHORT_EKEY ||
 		    rc == COHORT_EPLAINTEXT || rc == COHORT_ENOTSUP)
 			return rc; /* no later try can go better */
 		else
 			coh_log(COHORT_LOG_WARN, "call home: %s", err != NULL ? err->text : "");
-		wait_for(a, stop_test, cohort_in(jittered(pause)));
-		pause = pause * 2 < REDIAL_LAST ? pause * 2 : REDIAL_LAST;
+		wait_for(a, stop_test, cohort_in(coh_backoff_failed(&backoff)));
 	}
 	return 0;
 }

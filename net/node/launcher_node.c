@@ -18,6 +18,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "addr/address.h"
+#include "conn/dialer.h"
 #include "conn/listener_priv.h"
 #include "node/program.h"
 #include "work/pool_priv.h"

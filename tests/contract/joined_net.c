@@ -6,6 +6,7 @@
  */
 #include "contract/joined.h"
 
+#include "conn/dialer.h"
 #include "conn/listener_priv.h"
 #include "support/test.h"
 

@@ -238,7 +238,8 @@ static pid_t dialling_child(struct cohort_listener *l, const char *name)
 
 	REQUIRE(pid >= 0);
 	if (pid == 0) {
-		struct cohort_net_options o = {.name = name};
+		const struct cohort_backoff once = {.tries = 1};
+		struct cohort_net_options o = {.name = name, .retry = &once};
 		struct cohort_key *key;
 		struct cohort_conn *c;
 		int rc;

@@ -49,6 +49,7 @@ void coh_conn_dispose(struct cohort_conn *c)
 {
 	COH_ASSERT(c->magic == COH_CONN_MAGIC);
 	c->magic = 0;
+	coh_conn_came_drop(c);
 	coh_free(c->in.data);
 	coh_free(c->in.old);
 	coh_buf_fini(&c->out.held);
@@ -258,6 +259,21 @@ int cohort_conn_flush(struct cohort_conn *c, cohort_time deadline)
 	return coh_conn_out_flush(c, deadline);
 }
 
+/* A message of TYPE, in words. */
+static const char *conn_kind(uint8_t type)
+{
+	switch (type) {
+	case COH_FRAME_BYTES:
+		return "plain bytes";
+	case COH_FRAME_MESSAGE:
+		return "a typed one";
+	case COH_FRAME_PASS:
+		return "a descriptor or a connection";
+	default:
+		return coh_frame_name(type);
+	}
+}
+
 int coh_conn_expect(
     struct cohort_conn *c, uint8_t type, struct coh_frame *f, cohort_time deadline)
 {
@@ -270,9 +286,8 @@ int coh_conn_expect(
 	}
 	if (rc != 0 || f->type == type)
 		return rc;
-	return coh_conn_fail(c, COHORT_ESTATE, "the next message is %s, not %s",
-	    f->type == COH_FRAME_BYTES ? "plain bytes" : coh_frame_name(f->type),
-	    type == COH_FRAME_BYTES ? "plain bytes" : "a typed one");
+	return coh_conn_fail(
+	    c, COHORT_ESTATE, "the next message is %s, not %s", conn_kind(f->type), conn_kind(type));
 }
 
 int cohort_conn_recv(struct cohort_conn *c, struct cohort_message *m, cohort_time deadline)

@@ -131,6 +131,22 @@ static int in_end(struct cohort_conn *c, ssize_t end)
 	return c->in.failure;
 }
 
+ssize_t coh_conn_in_stream(struct cohort_conn *c, void *p, size_t n, cohort_time deadline)
+{
+	int fd = -1;
+	ssize_t got;
+
+	if (c->ops->read_fd == NULL || c->phase == COH_PHASE_STRANGER)
+		got = c->ops->read(c->self, p, n, deadline); /* a stranger's never enter */
+	else
+		got = c->ops->read_fd(c->self, p, n, deadline, &fd);
+	if (got > 0)
+		c->in.total += (size_t)got;
+	if (fd != -1)
+		coh_conn_came(c, fd);
+	return got;
+}
+
 /* Read; while bytes wait to be sent, whichever can go on goes on.  As the read of the stream. */
 static ssize_t in_read_once(struct cohort_conn *c, size_t room, cohort_time deadline)
 {
@@ -140,13 +156,13 @@ static ssize_t in_read_once(struct cohort_conn *c, size_t room, cohort_time dead
 	ssize_t n;
 
 	if (coh_conn_pending(c) == 0)
-		return c->ops->read(c->self, c->in.data + c->in.tail, room, deadline);
+		return coh_conn_in_stream(c, c->in.data + c->in.tail, room, deadline);
 	p = (struct pollfd){.fd = c->ops->fd(c->self)};
 	for (;;) {
 		(void)coh_conn_push(c); /* its failure is the next sender's to hear */
 		if (coh_conn_pending(c) == 0)
-			return c->ops->read(c->self, c->in.data + c->in.tail, room, deadline);
-		n = c->ops->read(c->self, c->in.data + c->in.tail, room, COHORT_NOW);
+			return coh_conn_in_stream(c, c->in.data + c->in.tail, room, deadline);
+		n = coh_conn_in_stream(c, c->in.data + c->in.tail, room, COHORT_NOW);
 		if (n != -EAGAIN)
 			return n;
 		left = coh_clock_left(deadline);
@@ -196,7 +212,7 @@ static int in_drain(struct cohort_conn *c)
 		rc = in_room(c, in_held(&c->in) + 1, &room);
 		if (rc != 0)
 			return coh_conn_fail_code(c, rc);
-		n = c->ops->read(c->self, c->in.data + c->in.tail, room, COHORT_NOW);
+		n = coh_conn_in_stream(c, c->in.data + c->in.tail, room, COHORT_NOW);
 		if (n <= 0)
 			return 0; /* the next read says why */
 		c->in.tail += (size_t)n;
@@ -252,9 +268,9 @@ bool coh_conn_in_more(struct cohort_conn *c)
 	size_t room;
 	ssize_t n;
 
-	if (c->in.ended || in_room_beyond(c, &room) != 0)
+	if (c->in.ended || c->in.ncame == COH_CONN_CAME || in_room_beyond(c, &room) != 0)
 		return false;
-	n = c->ops->read(c->self, c->in.data + c->in.tail, room, COHORT_NOW);
+	n = coh_conn_in_stream(c, c->in.data + c->in.tail, room, COHORT_NOW);
 	if (n > 0) {
 		c->in.tail += (size_t)n;
 		coh_session_heard(&c->session);
@@ -343,6 +359,9 @@ static int in_look(struct cohort_conn *c, struct coh_frame *f, size_t *need)
 			return in_unfinished(c);
 		if (in_held(in) < *need)
 			return in_unfinished(c);
+		rc = coh_conn_came_judge(c, f);
+		if (rc != 0)
+			return rc;
 		coh_session_whole(&c->session);
 		if (f->type != COH_FRAME_PING && f->type != COH_FRAME_BEAT)
 			return 1;
@@ -426,7 +445,21 @@ void coh_conn_rest(struct cohort_conn *c)
 	in_settle(in);
 	if (in_held(in) == 0) {
 		coh_free(in->data);
-		*in = (struct coh_conn_in){
-		    .ended = in->ended, .end = in->end, .failure = in->failure};
+		in->data = NULL;
+		in->head = in->tail = in->cap = in->calm = 0;
 	}
+}
+
+int coh_conn_in_preload(struct cohort_conn *c, const void *data, size_t size)
+{
+	struct coh_conn_in *in = &c->in;
+
+	if (size == 0)
+		return 0;
+	if (in_resize(in, size > READ_AHEAD ? size : READ_AHEAD) != 0)
+		return -ENOMEM;
+	memcpy(in->data, data, size);
+	in->tail = size;
+	in->total = size;
+	return 0;
 }

@@ -28,6 +28,7 @@ void coh_conn_out_init(struct coh_conn_out *out)
 {
 	coh_buf_init(&out->held, KEEP_LIMIT + FRAME_ROOM);
 	out->keep = KEEP_LIMIT;
+	out->pass = -1;
 }
 
 void coh_conn_keep_all(struct cohort_conn *c)
@@ -50,15 +51,38 @@ static int out_end(struct cohort_conn *c, int code)
 	return code;
 }
 
+ssize_t coh_conn_out_stream(
+    struct cohort_conn *c, const struct iovec *iov, int n, cohort_time deadline)
+{
+	ssize_t sent;
+
+	if (c->out.pass < 0)
+		return c->ops->write(c->self, iov, n, deadline);
+	sent = c->ops->write_fd(c->self, iov, n, deadline, c->out.pass);
+	if (sent > 0)
+		c->out.pass = -1; /* it is on its way */
+	return sent;
+}
+
+/* The stream said E: is it the descriptor of the next byte that is refused, and nothing else? */
+static bool out_refused(const struct cohort_conn *c, ssize_t e)
+{
+	return c->out.pass >= 0 && (e == -ETOOMANYREFS || e == -EBADF);
+}
+
 /* One write of the stream.  The count, -EAGAIN, or how sending ended. */
 static ssize_t out_write(
     struct cohort_conn *c, const struct iovec *iov, int n, cohort_time deadline)
 {
 	ssize_t w = c->session.on ? coh_conn_session_write(c, iov, n, deadline)
-				  : c->ops->write(c->self, iov, n, deadline);
+				  : coh_conn_out_stream(c, iov, n, deadline);
 
 	if (w >= 0 || w == -EAGAIN)
 		return w;
+	if (out_refused(c, w)) {
+		c->out.refused = (int)w;
+		return -EAGAIN; /* so that the frame is taken back */
+	}
 	if (c->in.failure != 0)
 		return out_end(c, c->in.failure);
 	return out_end(c, coh_conn_fail_stream(c, COHORT_EPEER, "cannot send: ", (int)w));
@@ -244,6 +268,22 @@ int coh_conn_out_frame(
 	if (o->frame->length <= COPY_MAX)
 		return out_copied(c, o, deadline);
 	return out_gathered(c, o, deadline);
+}
+
+int coh_conn_out_pass(
+    struct cohort_conn *c, const struct coh_conn_outgoing *o, int fd, cohort_time deadline)
+{
+	int rc = coh_conn_out_flush(c, deadline);
+
+	if (rc != 0)
+		return rc;
+	c->out.pass = fd;
+	c->out.refused = 0;
+	rc = coh_conn_out_frame(c, o, deadline);
+	c->out.pass = -1;
+	if (c->out.refused != 0)
+		return coh_conn_fail_code(c, c->out.refused);
+	return rc;
 }
 
 void coh_conn_out_pong(struct cohort_conn *c, const struct coh_frame *ping, const void *body)

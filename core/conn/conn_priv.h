@@ -43,6 +43,15 @@ struct coh_stream_ops {
 	 * its -errno, with a sentence in ERR that does not name the peer; 0 when there is none.
 	 */
 	int (*why)(void *self, struct cohort_error *err);
+	/*
+	 * Both NULL where no descriptor can travel.  As read; *FD, which the caller made -1, becomes a
+	 * descriptor that came with the last of these bytes (given), or -errno of one that was lost:
+	 * -EMFILE, or -E2BIG when there was more than one.
+	 */
+	ssize_t (*read_fd)(void *self, void *p, size_t n, cohort_time deadline, int *fd);
+	/* As write, and descriptor FD (borrowed) goes with the first byte. */
+	ssize_t (*write_fd)(
+	    void *self, const struct iovec *iov, int n, cohort_time deadline, int fd);
 };
 
 /*
@@ -128,6 +137,9 @@ void coh_conn_rest(struct cohort_conn *c);
 /* The failure that ended C (0 while it lives), and its sentence. */
 int coh_conn_failure(const struct cohort_conn *c);
 const struct cohort_error *coh_conn_last_error(const struct cohort_conn *c);
+
+/* The socket C is laid over and nothing but it, or -1.  C's. */
+int coh_conn_socket(const struct cohort_conn *c);
 
 /*
  * Give up the descriptor of a socket connection that holds no unread or unsent bytes; frees C.

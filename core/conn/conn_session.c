@@ -82,14 +82,15 @@ static int session_wait(struct cohort_conn *c, cohort_time deadline)
 	cohort_time next = coh_conn_session_next(c);
 	cohort_time left = coh_clock_left(next < deadline ? next : deadline);
 	struct timespec ts = coh_clock_timespec(left);
+	bool full = coh_conn_unread(c) > KEPT || c->in.ncame == COH_CONN_CAME;
 	int n;
 
-	if (coh_conn_unread(c) > KEPT)
+	if (full)
 		coh_session_heard(&c->session); /* it says more than we can keep now */
-	if ((c->in.ended || coh_conn_unread(c) > KEPT) && (p.events & POLLOUT))
+	if ((c->in.ended || full) && (p.events & POLLOUT))
 		p.events = POLLOUT; /* what is there and not read would wake us at once */
 	n = ppoll(&p, 1, left == COHORT_FOREVER ? NULL : &ts, NULL);
-	if (n > 0 && (p.revents & POLLIN) && coh_conn_unread(c) <= KEPT)
+	if (n > 0 && (p.revents & POLLIN) && !full)
 		(void)coh_conn_in_more(c);
 	return n > 0 ? 0 : coh_conn_session_idle(c, deadline);
 }
@@ -100,7 +101,7 @@ ssize_t coh_conn_session_write(
 	ssize_t sent;
 	int rc;
 
-	while ((sent = c->ops->write(c->self, iov, n, COHORT_NOW)) == -EAGAIN) {
+	while ((sent = coh_conn_out_stream(c, iov, n, COHORT_NOW)) == -EAGAIN) {
 		if (deadline == COHORT_NOW)
 			return sent;
 		rc = session_wait(c, deadline);

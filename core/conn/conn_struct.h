@@ -13,6 +13,14 @@
 
 #define COH_CONN_MAGIC 0x636f6e6eu
 
+#define COH_CONN_CAME 16 /* descriptors that came before the messages they belong to were taken */
+
+/* A descriptor that came, or -errno of one that was lost, with the byte of the stream before END. */
+struct coh_conn_came {
+	int fd;
+	uint64_t end;
+};
+
 /* What has come and was not taken: data[head..tail).  The first LENT bytes are the caller's to look at. */
 struct coh_conn_in {
 	unsigned char *data;
@@ -24,6 +32,9 @@ struct coh_conn_in {
 	unsigned int calm; /* reads since a message last needed more than the least capacity */
 	bool ended;        /* the stream said END, behind what is held */
 	ssize_t end;       /* 0 or -errno */
+	uint64_t total;    /* bytes that came since C began, up to tail */
+	struct coh_conn_came came[COH_CONN_CAME];
+	unsigned int ncame;
 	int failure;       /* how this direction ended; 0 while it lives */
 };
 
@@ -32,6 +43,8 @@ struct coh_conn_out {
 	size_t keep;         /* what COH_CONN_KEEP may hold before one more frame */
 	bool amid;           /* a call is waiting in the middle of a frame that is not in `held` */
 	size_t pongs;        /* bytes of PONG put since `held` was last empty */
+	int pass;            /* a descriptor that goes with the next byte, or -1 */
+	int refused;         /* -errno: the system did not take it */
 	int failure;
 };
 
@@ -105,6 +118,12 @@ static inline const void *coh_conn_in_body(const struct cohort_conn *c)
 /* Read once without waiting: true when something came (or C ended). */
 bool coh_conn_in_pump(struct cohort_conn *c);
 
+/* As the read of the stream, noting the descriptors that come with it. */
+ssize_t coh_conn_in_stream(struct cohort_conn *c, void *p, size_t n, cohort_time deadline);
+
+/* SIZE bytes at DATA have come before anything else.  0 or -ENOMEM. */
+int coh_conn_in_preload(struct cohort_conn *c, const void *data, size_t size);
+
 /*
  * Read once without waiting, also when whole frames are held and while one is lent: for those who
  * wait to send.  True when something came.
@@ -131,6 +150,20 @@ int coh_conn_session_idle(struct cohort_conn *c, cohort_time deadline);
 ssize_t coh_conn_session_write(
     struct cohort_conn *c, const struct iovec *iov, int n, cohort_time deadline);
 
+/* conn_pass.c */
+
+/* Note FD (taken), or -errno of one that was lost, which came with the last read. */
+void coh_conn_came(struct cohort_conn *c, int fd);
+
+/* Do the descriptors that came belong where they are, F being the frame at the head?  0, or how C ended. */
+int coh_conn_came_judge(struct cohort_conn *c, const struct coh_frame *f);
+
+/* The descriptor of the frame at the head (given), or -errno when it was lost. */
+int coh_conn_came_take(struct cohort_conn *c);
+
+/* Close those that nobody took. */
+void coh_conn_came_drop(struct cohort_conn *c);
+
 /* conn_out.c */
 enum coh_conn_how {
 	COH_CONN_PUT,  /* hold it until there is enough */
@@ -152,6 +185,17 @@ void coh_conn_out_init(struct coh_conn_out *out);
 /* 0, COHORT_ETIMEDOUT (nothing of it will be sent), COHORT_EPEER, COHORT_ETOOBIG, -ENOMEM. */
 int coh_conn_out_frame(
     struct cohort_conn *c, const struct coh_conn_outgoing *o, cohort_time deadline);
+
+/*
+ * The same, and descriptor FD (borrowed) with it; what is held goes before.  Also -errno when the
+ * system refuses FD; then nothing was sent.
+ */
+int coh_conn_out_pass(
+    struct cohort_conn *c, const struct coh_conn_outgoing *o, int fd, cohort_time deadline);
+
+/* As the write of the stream; a descriptor that waits goes with the first byte. */
+ssize_t coh_conn_out_stream(
+    struct cohort_conn *c, const struct iovec *iov, int n, cohort_time deadline);
 
 /* Send what is held.  0, COHORT_ETIMEDOUT, or how sending ended. */
 int coh_conn_out_flush(struct cohort_conn *c, cohort_time deadline);

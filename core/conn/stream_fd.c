@@ -18,6 +18,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/mem.h"
+#include "os/fd.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -43,9 +44,51 @@ static bool stream_fd_wait(const struct stream_fd *s, short events, cohort_time 
 	return left != 0 && ppoll(&p, 1, left == COHORT_FOREVER ? NULL : &ts, NULL) != 0;
 }
 
-static ssize_t stream_fd_read(void *self, void *p, size_t n, cohort_time deadline)
+/* Room for the control message that carries one descriptor, aligned as CMSG_FIRSTHDR wants it. */
+union control {
+	struct cmsghdr header;
+	char bytes[CMSG_SPACE(sizeof(int))];
+};
+
+/* The descriptor that came in M, -1, or -errno when it did not arrive. */
+static int control_take(struct msghdr *m)
+{
+	struct cmsghdr *c = CMSG_FIRSTHDR(m);
+	int fd = -1;
+
+	if (c != NULL && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS &&
+	    c->cmsg_len == CMSG_LEN(sizeof fd))
+		memcpy(&fd, CMSG_DATA(c), sizeof fd);
+	if (!(m->msg_flags & MSG_CTRUNC))
+		return fd;
+	if (fd < 0)
+		return -EMFILE;
+	coh_fd_close(&fd);
+	return -E2BIG; /* we took one, there were more */
+}
+
+/* Receive, and with it a descriptor if FD is not NULL. */
+static ssize_t stream_fd_recv(const struct stream_fd *s, struct iovec *iov, int flags, int *fd)
+{
+	union control control;
+	struct msghdr m = {.msg_iov = iov,
+	    .msg_iovlen = 1,
+	    .msg_control = control.bytes,
+	    .msg_controllen = CMSG_LEN(sizeof(int))};
+	ssize_t got;
+
+	if (fd == NULL)
+		return recv(s->fd, iov->iov_base, iov->iov_len, flags);
+	got = recvmsg(s->fd, &m, flags | MSG_CMSG_CLOEXEC);
+	if (got >= 0 && (m.msg_controllen != 0 || m.msg_flags & MSG_CTRUNC))
+		*fd = control_take(&m);
+	return got;
+}
+
+static ssize_t stream_fd_read_fd(void *self, void *p, size_t n, cohort_time deadline, int *fd)
 {
 	struct stream_fd *s = self;
+	struct iovec iov = {p, n};
 	bool bulk = n > BULK;
 	int flags = deadline == COHORT_FOREVER && (bulk || !s->polls) ? 0 : MSG_DONTWAIT;
 	ssize_t got;
@@ -54,7 +97,7 @@ static ssize_t stream_fd_read(void *self, void *p, size_t n, cohort_time deadlin
 	if (flags != 0 && !bulk && deadline != COHORT_NOW)
 		(void)stream_fd_wait(s, POLLIN, deadline);
 	for (;;) {
-		got = recv(s->fd, p, n, flags);
+		got = stream_fd_recv(s, &iov, flags, fd);
 		if (got >= 0)
 			return got;
 		if (errno == EINTR)
@@ -64,25 +107,48 @@ static ssize_t stream_fd_read(void *self, void *p, size_t n, cohort_time deadlin
 	}
 }
 
-static ssize_t stream_fd_send(const struct stream_fd *s, const struct iovec *iov, int n, int flags)
+static ssize_t stream_fd_read(void *self, void *p, size_t n, cohort_time deadline)
+{
+	return stream_fd_read_fd(self, p, n, deadline, NULL);
+}
+
+/* Put FD into M, whose control message lies in C. */
+static void control_put(struct msghdr *m, union control *c, int fd)
+{
+	memset(c, 0, sizeof *c);
+	m->msg_control = c->bytes;
+	m->msg_controllen = sizeof c->bytes;
+	c->header.cmsg_level = SOL_SOCKET;
+	c->header.cmsg_type = SCM_RIGHTS;
+	c->header.cmsg_len = CMSG_LEN(sizeof fd);
+	memcpy(CMSG_DATA(&c->header), &fd, sizeof fd);
+}
+
+/* Send, and with it FD unless it is -1. */
+static ssize_t stream_fd_send(
+    const struct stream_fd *s, const struct iovec *iov, int n, int flags, int fd)
 {
 	struct msghdr m = {0};
+	union control control;
 
-	if (n == 1)
+	if (n == 1 && fd < 0)
 		return send(s->fd, iov->iov_base, iov->iov_len, flags | MSG_NOSIGNAL);
 	memcpy(&m.msg_iov, &iov, sizeof iov); /* sendmsg writes nothing there */
 	m.msg_iovlen = (size_t)n;
+	if (fd >= 0)
+		control_put(&m, &control, fd);
 	return sendmsg(s->fd, &m, flags | MSG_NOSIGNAL);
 }
 
-static ssize_t stream_fd_write(void *self, const struct iovec *iov, int n, cohort_time deadline)
+static ssize_t stream_fd_write_fd(
+    void *self, const struct iovec *iov, int n, cohort_time deadline, int fd)
 {
 	struct stream_fd *s = self;
 	int flags = deadline == COHORT_FOREVER ? 0 : MSG_DONTWAIT;
 	ssize_t sent;
 
 	for (;;) {
-		sent = stream_fd_send(s, iov, n, flags);
+		sent = stream_fd_send(s, iov, n, flags, fd);
 		if (sent >= 0)
 			return sent;
 		if (errno == EINTR)
@@ -90,6 +156,11 @@ static ssize_t stream_fd_write(void *self, const struct iovec *iov, int n, cohor
 		if (errno != EAGAIN || !stream_fd_wait(s, POLLOUT, deadline))
 			return -errno;
 	}
+}
+
+static ssize_t stream_fd_write(void *self, const struct iovec *iov, int n, cohort_time deadline)
+{
+	return stream_fd_write_fd(self, iov, n, deadline, -1);
 }
 
 static int stream_fd_fd(void *self)
@@ -117,6 +188,17 @@ static const struct coh_stream_ops stream_fd_ops = {
     .close = stream_fd_close,
 };
 
+/* Over Unix sockets descriptors travel too. */
+static const struct coh_stream_ops stream_unix_ops = {
+    .read = stream_fd_read,
+    .write = stream_fd_write,
+    .fd = stream_fd_fd,
+    .events = stream_fd_events,
+    .close = stream_fd_close,
+    .read_fd = stream_fd_read_fd,
+    .write_fd = stream_fd_write_fd,
+};
+
 static bool is_unix(int fd)
 {
 	socklen_t size = sizeof(int);
@@ -134,7 +216,8 @@ int coh_conn_from_fd(struct cohort_conn **out, int fd, enum coh_frame_phase phas
 	if (s != NULL) {
 		s->fd = fd;
 		s->polls = is_unix(fd);
-		*out = coh_conn_new(&stream_fd_ops, s, phase, peer);
+		*out = coh_conn_new(
+		    s->polls ? &stream_unix_ops : &stream_fd_ops, s, phase, peer);
 	}
 	if (*out != NULL)
 		return 0;
@@ -142,12 +225,17 @@ int coh_conn_from_fd(struct cohort_conn **out, int fd, enum coh_frame_phase phas
 	return coh_fail(err, -ENOMEM, "no memory for a connection to %s", peer);
 }
 
+int coh_conn_socket(const struct cohort_conn *c)
+{
+	return c->ops == &stream_fd_ops || c->ops == &stream_unix_ops ? stream_fd_fd(c->self) : -1;
+}
+
 int coh_conn_release_fd(struct cohort_conn *c)
 {
 	struct coh_frame f;
 	int fd;
 
-	if (c->ops != &stream_fd_ops)
+	if (coh_conn_socket(c) < 0)
 		return COHORT_ENOTSUP;
 	(void)coh_conn_in_look(c, &f); /* lets go of what was lent */
 	if (c->in.tail != 0 || coh_conn_pending(c) != 0)

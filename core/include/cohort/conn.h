@@ -141,6 +141,43 @@ COHORT_API int cohort_conn_recv_range(struct cohort_conn *c, void *buffer, size_
     size_t offset, size_t *got, cohort_time deadline);
 
 /*
+ * Send descriptor FD, which is borrowed: the receiver gets one of its own for the same open file.
+ * It is a message like others, in their order.  Unix sockets and pairs only.
+ *
+ * Returns as cohort_conn_send_bytes, and COHORT_ENOTSUP (nothing of this kind can carry a
+ * descriptor: the sentence says why), -EBADF, -ETOOMANYREFS (too many are on their way).
+ */
+COHORT_API int cohort_conn_send_fd(struct cohort_conn *c, int fd, cohort_time deadline);
+
+/*
+ * Receive the next message, which must be a descriptor.  Gives *FD, close-on-exec; -1 on failure.
+ *
+ * Returns as cohort_conn_recv_bytes; COHORT_ESTATE: the next message is another and is kept; -EMFILE:
+ * there was no room for it in this process (RLIMIT_NOFILE), it is lost and the connection goes on.
+ */
+COHORT_API int cohort_conn_recv_fd(struct cohort_conn *c, int *fd, cohort_time deadline);
+
+/*
+ * Send the connection SENT, of any kind that is a socket alone (a pair, Unix, TCP), over C, which
+ * must be a Unix socket or a pair.  What SENT has received and nobody took goes with it, what
+ * was put is sent first, and it is known by the same words at its new place.
+ * SENT is taken on success; else it is as it was.
+ *
+ * Returns as cohort_conn_send_fd; COHORT_ENOTSUP (also: SENT is in memory, over TLS, or speaks
+ * Python's framing); COHORT_ESTATE (SENT has ended, or is in the middle of what cannot be handed over:
+ * the sentence says what); COHORT_EARGUMENT (SENT is C).
+ */
+COHORT_API int cohort_conn_send_conn(
+    struct cohort_conn *c, struct cohort_conn *sent, cohort_time deadline);
+
+/*
+ * Receive the next message, which must be a connection.  Gives *RECEIVED; NULL on failure.
+ * Returns as cohort_conn_recv_fd, and COHORT_EPROTOCOL (ends C: what came is no connection).
+ */
+COHORT_API int cohort_conn_recv_conn(
+    struct cohort_conn *c, struct cohort_conn **received, cohort_time deadline);
+
+/*
  * Wait until a whole message can be received without waiting (or the connection has ended,
  * which the next receive tells).  Consumes nothing.  Returns 1, or 0 when DEADLINE passed.
  */

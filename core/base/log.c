@@ -1,9 +1,9 @@
 /*
  * log.c - one sink, one line at a time.
  *
- * Bytes of peers may reach a line, so every control character and every byte that is not
- * part of valid UTF-8 is written as \xNN: one event is one line, whatever a peer is called
- * (trust: H9).
+ * Bytes of peers may reach a line, so every control character (also U+0080 to U+009F, which
+ * terminals obey) and every byte that is not part of valid UTF-8 is written as \xNN: one
+ * event is one line, whatever a peer is called (trust: H9).
  */
 #include "base/log.h"
 
@@ -46,6 +46,12 @@ static bool utf8_wasteful(const unsigned char *s)
 	    (s[0] == 0xf0 && s[1] < 0x90) || (s[0] == 0xf4 && s[1] > 0x8f);
 }
 
+/* The character of N bytes at S is none to be seen. */
+static bool is_control(const unsigned char *s, size_t n)
+{
+	return (n == 1 && (*s < 0x20 || *s == 0x7f)) || (n == 2 && s[0] == 0xc2 && s[1] < 0xa0);
+}
+
 /* The length of the valid UTF-8 sequence at S (1 for ASCII), 0 when there is none. */
 static size_t utf8_length(const unsigned char *s)
 {
@@ -68,7 +74,7 @@ static void escape(char *out, size_t size, const char *in)
 	for (const unsigned char *s = (const unsigned char *)in; *s != '\0' && used + 5 < size;
 	    s += n) {
 		n = utf8_length(s);
-		if (n == 0 || (n == 1 && (*s < 0x20 || *s == 0x7f))) {
+		if (n == 0 || is_control(s, n)) {
 			used += (size_t)snprintf(out + used, size - used, "\\x%02x", *s);
 			n = 1;
 		} else {

@@ -86,12 +86,16 @@ static void door_text(const struct cohort_listener *l, const struct sockaddr *sa
 static bool door_exhausted(struct cohort_listener *l, int e)
 {
 	struct coh_stranger *spare = coh_strangers_spare(&l->strangers);
+	cohort_time now = cohort_now();
 	int fd;
 
 	if (spare != NULL)
 		return door_clear(l, spare) && l->found == NULL;
-	coh_listener_say(l, COH_LISTENER_ITSELF, "cannot accept: %s",
-	    e == EMFILE || e == ENFILE ? "no descriptor is left" : "no memory is left");
+	if (now - l->complained >= COHORT_SECOND) {
+		l->complained = now;
+		coh_listener_say(l, COH_LISTENER_ITSELF, "cannot accept: %s",
+		    e == EMFILE || e == ENFILE ? "no descriptor is left" : "no memory is left");
+	}
 	if (l->reserve >= 0) {
 		close(l->reserve);
 		fd = accept4(l->bound.fd, NULL, NULL, SOCK_CLOEXEC);

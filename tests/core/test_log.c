@@ -52,6 +52,8 @@ TEST(log, escapes_what_could_forge_a_line)
 	cohort_log_to(hear, COHORT_LOG_DEBUG, &h);
 	coh_log(COHORT_LOG_INFO, "%s", "a\nb\r\x1b[2J\x7f");
 	CHECK_STR(h.line, "a\\x0ab\\x0d\\x1b[2J\\x7f");
+	coh_log(COHORT_LOG_INFO, "%s", "\xc2\x9b" "2J \xc2\x80 \xc2\xa0");
+	CHECK_STR(h.line, "\\xc2\\x9b2J \\xc2\\x80 \xc2\xa0");
 }
 
 TEST(log, keeps_utf8_and_escapes_what_only_looks_like_it)

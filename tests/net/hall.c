@@ -43,6 +43,8 @@ static void hall_log(enum cohort_log_level level, const char *line, void *arg)
 
 	(void)level;
 	CHECK_HAS(line, "listener");
+	for (const char *c = line; *c != '\0'; c++)
+		CHECK((unsigned char)*c >= 0x20 && *c != 0x7f);
 	atomic_fetch_add(&h->logged, 1);
 }
 
@@ -90,7 +92,8 @@ static void *hall_thread(void *arg)
 	return NULL;
 }
 
-void hall_open(struct hall *h, const char *address, cohort_time patience, int max)
+/* A listener that is not served yet. */
+static void hall_build(struct hall *h, const char *address, cohort_time patience, int max)
 {
 	struct cohort_error err = {0};
 
@@ -108,7 +111,34 @@ void hall_open(struct hall *h, const char *address, cohort_time patience, int ma
 	coh_listener_identity(h->listener)->uuid[0] ^= 1;
 	coh_listener_limit(h->listener, test_span(patience), max);
 	cohort_log_to(hall_log, COHORT_LOG_DEBUG, h);
+}
+
+static void hall_begin(struct hall *h)
+{
 	REQUIRE_EQ(pthread_create(&h->thread, NULL, hall_thread, h), 0);
+}
+
+void hall_open(struct hall *h, const char *address, cohort_time patience, int max)
+{
+	hall_build(h, address, patience, max);
+	hall_begin(h);
+}
+
+/* Each 127.0.0.HOST is a source of its own, but the first. */
+static uint64_t hall_source(const struct sockaddr *sa, socklen_t len)
+{
+	struct sockaddr_in sin;
+
+	REQUIRE(len >= sizeof sin);
+	memcpy(&sin, sa, sizeof sin);
+	return ntohl(sin.sin_addr.s_addr) - INADDR_LOOPBACK;
+}
+
+void hall_open_with_sources(struct hall *h, cohort_time patience, int max)
+{
+	hall_build(h, NULL, patience, max);
+	coh_listener_source_by(h->listener, hall_source);
+	hall_begin(h);
 }
 
 void hall_close(struct hall *h)
@@ -149,18 +179,26 @@ void hall_serves(struct hall *h)
 	CHECK(cohort_now() - start < test_span(COHORT_SECOND));
 }
 
-int hall_stranger(struct hall *h)
+int hall_stranger_from(struct hall *h, int host)
 {
 	struct coh_address a;
 	struct sockaddr_in sin = {.sin_family = AF_INET};
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int on = 1, fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
 	REQUIRE(fd >= 0);
+	sin.sin_addr.s_addr = htonl((INADDR_LOOPBACK & 0xffffff00) + (uint32_t)host);
+	setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on);
+	REQUIRE_EQ(bind(fd, (struct sockaddr *)&sin, sizeof sin), 0);
 	REQUIRE_EQ(coh_address_parse(&a, cohort_listener_address(h->listener), NULL), 0);
 	sin.sin_port = htons(a.port);
 	sin.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 	REQUIRE_EQ(connect(fd, (struct sockaddr *)&sin, sizeof sin), 0);
 	return fd;
+}
+
+int hall_stranger(struct hall *h)
+{
+	return hall_stranger_from(h, 1);
 }
 
 void hall_say(int fd, const void *data, size_t size)

@@ -30,6 +30,9 @@ struct cohort_key *hall_other_key(void);
 /* Listen at ADDRESS (NULL: a port of 127.0.0.1); strangers have PATIENCE, MAX of them at once. */
 void hall_open(struct hall *h, const char *address, cohort_time patience, int max);
 
+/* Likewise at a port of 127.0.0.1, where each 127.0.0.HOST but the first counts as a source from outside. */
+void hall_open_with_sources(struct hall *h, cohort_time patience, int max);
+
 /* Stop; CHECK that no more than MAX strangers were held, nor 8 KiB for each. */
 void hall_close(struct hall *h);
 
@@ -40,8 +43,9 @@ int hall_dial(struct hall *h, const struct cohort_net_options *options,
 /* CHECK that an honest caller is served, and within a second. */
 void hall_serves(struct hall *h);
 
-/* A plain socket connected to the listener. */
+/* A plain socket connected to the listener; from 127.0.0.HOST. */
 int hall_stranger(struct hall *h);
+int hall_stranger_from(struct hall *h, int host);
 
 /* SIZE bytes as they are. */
 void hall_say(int fd, const void *data, size_t size);

@@ -22,6 +22,7 @@
 #include <unistd.h>
 #include <utlist.h>
 
+#define BEAT (2 * COHORT_SECOND)     /* signs of life, as nodes give them */
 #define HIGH_WATER ((size_t)8 << 20) /* bytes that wait for a peer before it is not read from */
 
 struct link {
@@ -30,6 +31,7 @@ struct link {
 	struct cohort_conn *conn;
 	struct coh_watch *watch;
 	unsigned wanted; /* what the watch waits for */
+	cohort_time due; /* look at it again then, at the latest */
 };
 
 struct echo {
@@ -39,6 +41,7 @@ struct echo {
 	struct coh_loop *loop;
 	struct coh_watch *listening, *signals;
 	struct link *links;
+	cohort_time due; /* no later than that of any link */
 	int signal_fd;
 	int verbose;
 	bool stop, port_written;
@@ -87,22 +90,50 @@ static int link_watch(struct link *k)
 	return coh_watch_set(k->watch, wanted);
 }
 
-static void link_cb(unsigned events, void *arg)
+/* Go on with K: back with what came, and signs of life.  What is over is ended. */
+static void link_step(struct link *k)
 {
-	struct link *k = arg;
 	int rc;
 
-	(void)events;
 	do {
 		rc = coh_conn_push(k->conn) < 0 ? COHORT_EPEER : link_echo(k);
 		if (rc == 0 && coh_conn_push(k->conn) < 0)
 			rc = COHORT_EPEER;
-	} while (rc == 0 && coh_conn_has_frame(k->conn) &&
-	    coh_conn_pending(k->conn) < HIGH_WATER);
+	} while (rc == 0 && coh_conn_has_frame(k->conn) && coh_conn_pending(k->conn) < HIGH_WATER);
+	if (rc == 0)
+		rc = coh_conn_tick(k->conn, cohort_now(), &k->due);
 	if (rc == 0)
 		rc = link_watch(k);
 	if (rc != 0)
 		link_end(k, cohort_strerror(rc));
+	else if (k->due < k->echo->due)
+		k->echo->due = k->due;
+}
+
+static void link_cb(unsigned events, void *arg)
+{
+	(void)events;
+	link_step(arg);
+}
+
+/* Time has passed: go on with those for whom it matters. */
+static void echo_tick(struct echo *e)
+{
+	cohort_time now = cohort_now(), due = COHORT_FOREVER;
+	struct link *k, *next;
+
+	if (now < e->due)
+		return;
+	e->due = COHORT_FOREVER;
+	DL_FOREACH_SAFE(e->links, k, next)
+	{
+		if (k->due <= now)
+			link_step(k);
+		else if (k->due < due)
+			due = k->due;
+	}
+	if (due < e->due)
+		e->due = due;
 }
 
 /* Serve CONN, which is taken in any case. */
@@ -114,8 +145,8 @@ static void echo_serve(struct echo *e, struct cohort_conn *conn)
 		k->echo = e;
 		k->conn = conn;
 		k->wanted = COH_LOOP_READ;
-		k->watch =
-		    coh_watch_new(e->loop, coh_conn_fd(conn), COH_LOOP_READ, link_cb, k);
+		k->due = COHORT_FOREVER;
+		k->watch = coh_watch_new(e->loop, coh_conn_fd(conn), COH_LOOP_READ, link_cb, k);
 	}
 	if (k == NULL || k->watch == NULL) {
 		coh_log(COHORT_LOG_ERROR, "no memory for %s", cohort_conn_peer(conn));
@@ -125,7 +156,7 @@ static void echo_serve(struct echo *e, struct cohort_conn *conn)
 	}
 	coh_log(COHORT_LOG_INFO, "%s is here", cohort_conn_peer(conn));
 	DL_APPEND(e->links, k);
-	link_cb(COH_LOOP_READ, k); /* what came with the end of the handshake */
+	link_step(k); /* what came with the end of the handshake */
 }
 
 static void listening_cb(unsigned events, void *arg)
@@ -157,10 +188,9 @@ static int echo_open(struct echo *e, struct cohort_error *err)
 	e->signal_fd = coh_signal_open();
 	e->loop = coh_loop_new();
 	if (e->loop != NULL && e->signal_fd >= 0) {
-		e->listening = coh_watch_new(e->loop, cohort_listener_fd(e->listener),
-		    COH_LOOP_READ, listening_cb, e);
-		e->signals =
-		    coh_watch_new(e->loop, e->signal_fd, COH_LOOP_READ, signal_cb, e);
+		e->listening = coh_watch_new(
+		    e->loop, cohort_listener_fd(e->listener), COH_LOOP_READ, listening_cb, e);
+		e->signals = coh_watch_new(e->loop, e->signal_fd, COH_LOOP_READ, signal_cb, e);
 	}
 	if (e->listening == NULL || e->signals == NULL) {
 		*err = (struct cohort_error){-ENOMEM, "no memory or no descriptor for a loop"};
@@ -179,7 +209,7 @@ static void echo_close(struct echo *e)
 	struct link *k, *next;
 
 	DL_FOREACH_SAFE(e->links, k, next)
-		link_end(k, "the echo ends");
+	link_end(k, "the echo ends");
 	coh_watch_free(e->listening);
 	coh_watch_free(e->signals);
 	coh_loop_free(e->loop);
@@ -197,24 +227,35 @@ static int echo_serve_all(const struct coh_cmd *cmd, struct echo *e)
 
 	cohort_log_to(cohort_log_stderr, e->verbose ? COHORT_LOG_INFO : COHORT_LOG_WARN, NULL);
 	rc = echo_open(e, &err);
-	while (rc == 0 && !e->stop)
-		rc = coh_loop_run(e->loop, COHORT_FOREVER);
+	while (rc == 0 && !e->stop) {
+		rc = coh_loop_run(e->loop, e->due);
+		echo_tick(e);
+	}
 	echo_close(e);
 	return rc == 0 ? COH_CMD_DONE : coh_cmd_failed(cmd, &err);
 }
 
 static int echo_run(const struct coh_cmd *cmd, int argc, char **argv)
 {
-	struct echo e = {.signal_fd = -1};
+	struct echo e = {.net.heartbeat = BEAT, .due = COHORT_FOREVER, .signal_fd = -1};
 	int c;
 
 	while ((c = coh_cmd_option(cmd, argc, argv)) != COH_CMD_END) {
 		switch (c) {
-		case COH_CMD_HELP: return COH_CMD_DONE;
-		case 'l': e.address = optarg; break;
-		case 'f': e.port_file = optarg; break;
-		case 'm': e.net.python_md5 = 1; break;
-		case 'v': e.verbose = 1; break;
+		case COH_CMD_HELP:
+			return COH_CMD_DONE;
+		case 'l':
+			e.address = optarg;
+			break;
+		case 'f':
+			e.port_file = optarg;
+			break;
+		case 'm':
+			e.net.python_md5 = 1;
+			break;
+		case 'v':
+			e.verbose = 1;
+			break;
 		default:
 			if (!coh_cmd_net_option(&e.net, c))
 				return COH_CMD_USAGE;
@@ -240,12 +281,13 @@ const struct coh_cmd coh_cmd_echo = {
     .name = "echo",
     .summary = "Send back what comes in, to try a link",
     .usage = "--listen ADDRESS " COH_CMD_NET_USAGE " [OPTION...]",
-    .help = "  --listen ADDRESS      tcp://HOST:PORT, tls://HOST:PORT, unix:/PATH, python+tcp://HOST:PORT,\n"
-	    "                        python+unix:/PATH; port 0 is the system's choice\n"
-	    "  --port-file FILE      write the address really bound to FILE\n"
-	    COH_CMD_NET_HELP
-	    "  --python-md5          python+...: accept Python 3.11 and older, which know MD5 only\n"
-	    "  -v, --verbose         log who comes and goes to standard error\n",
+    .help =
+	"  --listen ADDRESS      tcp://HOST:PORT, tls://HOST:PORT, unix:/PATH, "
+	"python+tcp://HOST:PORT,\n"
+	"                        python+unix:/PATH; port 0 is the system's choice\n"
+	"  --port-file FILE      write the address really bound to FILE\n" COH_CMD_NET_HELP
+	"  --python-md5          python+...: accept Python 3.11 and older, which know MD5 only\n"
+	"  -v, --verbose         log who comes and goes to standard error\n",
     .options = echo_options,
     .letters = "v",
     .run = echo_run,

@@ -38,7 +38,7 @@ static int hear(struct coh_greeting *g, const void *body, size_t n, struct cohor
 	int rc = speak(g, progress >= 0 ? err : NULL); /* a failure has its words already */
 
 	if (coh_dialect_proved(&g->dialect))
-		strcpy(g->hs.peer.name, "python");
+		memcpy(g->hs.peer.name, "python", sizeof "python");
 	return progress >= 0 && rc != 0 ? rc : progress;
 }
 

@@ -1,0 +1,619 @@
+/*
+ * test_dialer.c - dialling in steps: in a loop of one's own, several addresses, tries again, and ends of
+ * every kind.
+ */
+#include "addr/eyeballs.h"
+#include "addr/sockaddr.h"
+#include "net/hall.h"
+#include "os/fd.h"
+#include "support/test.h"
+
+#include <arpa/inet.h>
+#include <cohort/dial.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define PATIENCE (20 * COHORT_SECOND)
+
+static struct cohort_error err;
+
+static cohort_time patience(void)
+{
+	return cohort_in(test_span(15 * COHORT_SECOND));
+}
+
+/* Wait for D as a user's loop does. */
+static void wait_for(const struct cohort_dialer *d, cohort_time next)
+{
+	struct pollfd p = {.fd = cohort_dialer_fd(d), .events = cohort_dialer_events(d)};
+	cohort_time left = next - cohort_now();
+	struct timespec ts = {left / COHORT_SECOND, left % COHORT_SECOND};
+
+	if (left > 0)
+		CHECK(ppoll(&p, 1, &ts, NULL) >= 0);
+}
+
+/* Step D until it is over: 1 or a failure. */
+static int run(struct cohort_dialer *d)
+{
+	cohort_time next;
+	int rc;
+
+	while ((rc = cohort_dialer_step(d, &next, &err)) == 0)
+		wait_for(d, next);
+	CHECK_EQ(cohort_dialer_fd(d), -1);
+	return rc;
+}
+
+/* Step D until it pauses between two tries. */
+static void run_to_a_pause(struct cohort_dialer *d)
+{
+	cohort_time next;
+
+	do {
+		REQUIRE_EQ(cohort_dialer_step(d, &next, &err), 0);
+		if (cohort_dialer_fd(d) >= 0)
+			wait_for(d, next);
+	} while (cohort_dialer_fd(d) >= 0);
+	CHECK(next < COHORT_FOREVER);
+	CHECK_EQ(cohort_dialer_events(d), 0);
+}
+
+static struct cohort_dialer *started(
+    const char *address, const struct cohort_net_options *o, cohort_time deadline)
+{
+	struct cohort_dialer *d;
+
+	memset(&err, 0, sizeof err);
+	REQUIRE_EQ(cohort_dialer_start(&d, address, o, deadline, &err), 0);
+	return d;
+}
+
+/* D comes out well: with a hall that says welcome. */
+static void welcomed(struct cohort_dialer *d)
+{
+	struct cohort_conn *c;
+	const void *data;
+	size_t size;
+
+	if (run(d) != 1)
+		FAIL("%s", err.text);
+	c = cohort_dialer_take(d);
+	REQUIRE(c != NULL);
+	CHECK(cohort_dialer_take(d) == NULL);
+	cohort_dialer_close(d);
+	CHECK_EQ(cohort_conn_recv_bytes(c, &data, &size, patience()), 0);
+	CHECK_EQ(size, 7);
+	cohort_conn_close(c);
+}
+
+/* ---- a resolver of our own ---- */
+
+static struct book {
+	pthread_mutex_t lock;
+	pthread_cond_t change;
+	const char *numbers[COH_RESOLVE_MAX]; /* what every name means; the first NULL ends it */
+	int again;                            /* so many times it has no answer now */
+	bool silent;
+} book = {.lock = PTHREAD_MUTEX_INITIALIZER, .change = PTHREAD_COND_INITIALIZER};
+
+static int book_lookup(const struct coh_address *a, struct coh_resolved *out, void *arg)
+{
+	struct coh_address number = *a;
+	int rc = 0;
+
+	(void)arg;
+	pthread_mutex_lock(&book.lock);
+	while (book.silent)
+		pthread_cond_wait(&book.change, &book.lock);
+	if (book.again > 0) {
+		book.again--;
+		rc = -EAGAIN;
+	}
+	pthread_mutex_unlock(&book.lock);
+	for (out->n = 0; book.numbers[out->n] != NULL; out->n++) {
+		snprintf(number.where, sizeof number.where, "%s", book.numbers[out->n]);
+		CHECK_EQ(
+		    coh_sockaddr_from_address(&number, &out->at[out->n].sa, &out->at[out->n].len),
+		    0);
+	}
+	return rc;
+}
+
+static uint16_t port_of(const char *address)
+{
+	struct coh_address a;
+
+	REQUIRE_EQ(coh_address_parse(&a, address, NULL), 0);
+	return a.port;
+}
+
+/* NAME at the port where H listens. */
+static const char *at_port(const struct hall *h, const char *name)
+{
+	static char text[64];
+
+	snprintf(
+	    text, sizeof text, "tcp://%s:%u", name, port_of(cohort_listener_address(h->listener)));
+	return text;
+}
+
+/* A black hole at NUMBER and PORT: its queue is full, so that what is sent to it is dropped. */
+struct hole {
+	int listening, filling[8];
+};
+
+static void hole_open(struct hole *h, const char *number, uint16_t port)
+{
+	struct sockaddr_in sa = {.sin_family = AF_INET, .sin_port = htons(port)};
+	struct pollfd p = {.events = POLLOUT};
+
+	REQUIRE_EQ(inet_pton(AF_INET, number, &sa.sin_addr), 1);
+	h->listening = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	REQUIRE_EQ(bind(h->listening, (struct sockaddr *)&sa, sizeof sa), 0);
+	REQUIRE_EQ(listen(h->listening, 0), 0);
+	for (int i = 0; i < 8; i++) {
+		h->filling[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+		(void)connect(h->filling[i], (struct sockaddr *)&sa, sizeof sa);
+	}
+	p.fd = h->filling[7];
+	CHECK_EQ(poll(&p, 1, 0), 0); /* it is full */
+}
+
+static void hole_close(struct hole *h)
+{
+	for (int i = 0; i < 8; i++)
+		close(h->filling[i]);
+	close(h->listening);
+}
+
+/* ---- one address ---- */
+
+TEST(dialer, goes_through_a_loop_of_ones_own)
+{
+	struct hall h;
+	char address[300];
+
+	snprintf(address, sizeof address, "unix:%s", test_path("s"));
+	hall_open(&h, address, PATIENCE, 8);
+	welcomed(started(address, &h.options, patience()));
+	hall_close(&h);
+	hall_open(&h, NULL, PATIENCE, 8);
+	welcomed(started(cohort_listener_address(h.listener), &h.options, COHORT_FOREVER));
+	hall_close(&h);
+}
+
+TEST(dialer, does_nothing_before_its_first_step)
+{
+	struct cohort_key *key = hall_key();
+	struct cohort_net_options o = {.key = key};
+	char address[COH_ADDRESS_TEXT];
+	struct pollfd p = {.fd = hall_rogue(address), .events = POLLIN};
+	struct cohort_dialer *d = started(address, &o, patience());
+
+	CHECK_EQ(poll(&p, 1, 0), 0);
+	CHECK_EQ(cohort_dialer_fd(d), -1);
+	CHECK(cohort_dialer_take(d) == NULL);
+	cohort_dialer_close(d);
+	close(p.fd);
+	cohort_key_free(key);
+}
+
+TEST(dialer, refuses_to_start_with_what_cannot_be)
+{
+	struct cohort_key *key = hall_key();
+	struct cohort_net_options o = {.key = key}, nobody = {.key = key, .name = "no name"};
+	struct cohort_dialer *d;
+
+	CHECK_EQ(cohort_dialer_start(&d, "tcp://x", &o, patience(), &err), COHORT_EADDRESS);
+	CHECK(d == NULL);
+	CHECK_EQ(cohort_dialer_start(&d, "local:", &o, patience(), &err), COHORT_EADDRESS);
+	CHECK_EQ(cohort_dialer_start(&d, "tcp://x:1", &nobody, patience(), &err), COHORT_ENAME);
+	CHECK(d == NULL);
+	cohort_dialer_close(NULL);
+	cohort_key_free(key);
+}
+
+TEST(dialer, says_the_same_at_every_step_after_its_end)
+{
+	struct cohort_key *key = hall_key();
+	struct cohort_net_options o = {.key = key};
+	struct cohort_dialer *d = started("unix:/no/such/socket", &o, patience());
+	struct cohort_error again;
+	cohort_time next;
+
+	for (int i = 0; i < 3; i++) {
+		memset(&again, 0, sizeof again);
+		CHECK_EQ(cohort_dialer_step(d, &next, &again), -ENOENT);
+		CHECK_HAS(again.text, "cannot dial unix:/no/such/socket");
+		CHECK_EQ(cohort_dialer_fd(d), -1);
+		CHECK(cohort_dialer_take(d) == NULL);
+	}
+	cohort_dialer_close(d);
+	cohort_key_free(key);
+}
+
+TEST(dialer, has_no_patience_at_all_when_told_so)
+{
+	struct cohort_key *key = hall_key();
+	struct cohort_net_options o = {.key = key};
+	char address[COH_ADDRESS_TEXT];
+	int fd = hall_rogue(address);
+	struct cohort_dialer *d = started(address, &o, COHORT_NOW);
+
+	CHECK_EQ(run(d), COHORT_ETIMEDOUT);
+	cohort_dialer_close(d);
+	close(fd);
+	cohort_key_free(key);
+}
+
+/* ---- several addresses ---- */
+
+TEST(dialer, passes_by_a_black_hole_after_250_ms)
+{
+	struct hall h;
+	struct hole hole;
+	cohort_time start;
+
+	hall_open(&h, NULL, PATIENCE, 8);
+	hole_open(&hole, "127.0.0.2", port_of(cohort_listener_address(h.listener)));
+	book.numbers[0] = "127.0.0.2";
+	book.numbers[1] = "127.0.0.1";
+	coh_resolve_replace(book_lookup, NULL);
+	start = cohort_now();
+	welcomed(started(at_port(&h, "two.example"), &h.options, patience()));
+	CHECK(cohort_now() - start >= COH_EYEBALLS_DELAY);
+	CHECK(cohort_now() - start < test_span(5 * COHORT_SECOND));
+	hole_close(&hole);
+	hall_close(&h);
+}
+
+TEST(dialer, takes_whoever_of_many_answers_first)
+{
+	struct hall h;
+	struct hole holes[2];
+	uint16_t port;
+
+	hall_open(&h, NULL, PATIENCE, 8);
+	port = port_of(cohort_listener_address(h.listener));
+	hole_open(&holes[0], "127.0.0.2", port);
+	hole_open(&holes[1], "127.0.0.3", port);
+	book.numbers[0] = "127.0.0.2";
+	book.numbers[1] = "127.0.0.3"; /* and nobody at the next two */
+	book.numbers[2] = "127.0.0.4";
+	book.numbers[3] = "::1";
+	book.numbers[4] = "127.0.0.1";
+	coh_resolve_replace(book_lookup, NULL);
+	welcomed(started(at_port(&h, "five.example"), &h.options, patience()));
+	hole_close(&holes[0]);
+	hole_close(&holes[1]);
+	hall_close(&h);
+}
+
+TEST(dialer, finds_localhost_in_either_family)
+{
+	struct hall h;
+
+	hall_open(&h, "tcp://127.0.0.1:0", PATIENCE, 8);
+	welcomed(started(at_port(&h, "localhost"), &h.options, patience()));
+	hall_close(&h);
+	hall_open(&h, "tcp://[::1]:0", PATIENCE, 8);
+	welcomed(started(at_port(&h, "localhost"), &h.options, patience()));
+	hall_close(&h);
+}
+
+TEST(dialer, tells_of_the_address_that_said_most)
+{
+	struct cohort_key *key = hall_key();
+	struct cohort_net_options o = {.key = key, .insecure_plaintext = 1};
+	char address[COH_ADDRESS_TEXT];
+	struct cohort_dialer *d;
+
+	close(hall_rogue(address));
+	snprintf(address, sizeof address, "tcp://few.example:%u", port_of(address));
+	book.numbers[0] = "255.255.255.255"; /* no way there for TCP */
+	book.numbers[1] = "127.0.0.1";
+	book.numbers[2] = "255.255.255.255";
+	coh_resolve_replace(book_lookup, NULL);
+	d = started(address, &o, patience());
+	CHECK_EQ(run(d), -ECONNREFUSED);
+	CHECK_HAS(err.text, address);
+	CHECK_HAS(err.text, "tcp:127.0.0.1:");
+	cohort_dialer_close(d);
+	cohort_key_free(key);
+}
+
+TEST(dialer, tries_no_address_unless_all_may_be)
+{
+	struct hall h;
+	struct cohort_dialer *d;
+
+	hall_open(&h, NULL, PATIENCE, 8);
+	book.numbers[0] = "127.0.0.1";
+	book.numbers[1] = "198.51.100.1";
+	coh_resolve_replace(book_lookup, NULL);
+	d = started(at_port(&h, "mixed.example"), &h.options, patience());
+	CHECK_EQ(run(d), COHORT_EPLAINTEXT);
+	cohort_dialer_close(d);
+	hall_close(&h);
+	CHECK_EQ(h.welcomed, 0);
+}
+
+/* ---- the resolver ---- */
+
+static void book_speak(void)
+{
+	pthread_mutex_lock(&book.lock);
+	book.silent = false;
+	pthread_cond_broadcast(&book.change);
+	pthread_mutex_unlock(&book.lock);
+}
+
+TEST(dialer, keeps_its_deadline_with_a_resolver_that_does_not_answer)
+{
+	struct cohort_key *key = hall_key();
+	struct cohort_net_options o = {.key = key};
+	cohort_time start = cohort_now();
+	struct cohort_conn *c;
+
+	book.silent = true;
+	coh_resolve_replace(book_lookup, NULL);
+	CHECK_EQ(cohort_dial(&c, "tcp://db.example:4700", &o, start + 50 * COHORT_MS, &err),
+	    COHORT_ETIMEDOUT);
+	CHECK_HAS(err.text, "tcp://db.example:4700");
+	CHECK_HAS(err.text, "resolver");
+	CHECK(cohort_now() - start >= 50 * COHORT_MS);
+	CHECK(cohort_now() - start < test_span(5 * COHORT_SECOND));
+	book_speak();
+	cohort_key_free(key);
+}
+
+TEST(dialer, asks_a_resolver_again_that_has_no_answer_now)
+{
+	static const struct cohort_backoff soon = {.first = COHORT_MS, .last = COHORT_MS};
+	struct hall h;
+	struct cohort_net_options o;
+	struct cohort_dialer *d;
+
+	hall_open(&h, NULL, PATIENCE, 8);
+	o = h.options;
+	book.numbers[0] = "127.0.0.1";
+	book.again = 3;
+	coh_resolve_replace(book_lookup, NULL);
+	d = started(at_port(&h, "db.example"), &o, patience());
+	CHECK_EQ(run(d), -EAGAIN);
+	CHECK_HAS(err.text, "db.example");
+	cohort_dialer_close(d);
+	o.retry = &soon;
+	welcomed(started(at_port(&h, "db.example"), &o, patience()));
+	hall_close(&h);
+}
+
+/* ---- again ---- */
+
+TEST(dialer, comes_back_until_somebody_listens)
+{
+	static const struct cohort_backoff soon = {.first = COHORT_MS, .last = 20 * COHORT_MS};
+	struct cohort_key *key = hall_key();
+	struct cohort_net_options o = {.key = key, .retry = &soon};
+	struct cohort_dialer *d;
+	struct hall h;
+	char address[300];
+
+	snprintf(address, sizeof address, "unix:%s", test_path("s"));
+	d = started(address, &o, patience());
+	run_to_a_pause(d);
+	hall_open(&h, address, PATIENCE, 8);
+	welcomed(d);
+	hall_close(&h);
+	cohort_key_free(key);
+}
+
+TEST(dialer, gives_up_after_so_many_tries)
+{
+	static const struct cohort_backoff three = {.first = 1, .last = 1, .tries = 3};
+	struct cohort_key *key = hall_key();
+	struct cohort_net_options o = {.key = key, .retry = &three};
+	struct cohort_dialer *d = started("unix:/no/such/socket", &o, patience());
+
+	CHECK_EQ(run(d), -ENOENT);
+	CHECK_HAS(err.text, "after 3 tries: cannot dial unix:/no/such/socket");
+	cohort_dialer_close(d);
+	cohort_key_free(key);
+}
+
+TEST(dialer, waits_for_no_try_that_would_come_too_late)
+{
+	static const struct cohort_backoff late = {.first = COHORT_FOREVER, .last = COHORT_FOREVER};
+	struct cohort_key *key = hall_key();
+	struct cohort_net_options o = {.key = key, .retry = &late};
+	struct cohort_dialer *d = started("unix:/no/such/socket", &o, patience());
+	cohort_time next;
+
+	CHECK_EQ(cohort_dialer_step(d, &next, &err), -ENOENT);
+	cohort_dialer_close(d);
+	cohort_key_free(key);
+}
+
+TEST(dialer, tries_no_wrong_key_again)
+{
+	static const struct cohort_backoff soon = {.first = COHORT_MS, .last = COHORT_MS};
+	struct cohort_key *other = hall_other_key();
+	struct cohort_net_options o = {.key = other, .retry = &soon};
+	struct cohort_dialer *d;
+	struct hall h;
+
+	hall_open(&h, NULL, PATIENCE, 8);
+	d = started(cohort_listener_address(h.listener), &o, COHORT_FOREVER);
+	CHECK_EQ(run(d), COHORT_EAUTH);
+	cohort_dialer_close(d);
+	hall_close(&h);
+	cohort_key_free(other);
+}
+
+/* A Unix listener of no manners at PATH. */
+static int rogue_at(const char *path)
+{
+	struct sockaddr_un sa = {.sun_family = AF_UNIX};
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	snprintf(sa.sun_path, sizeof sa.sun_path, "%s", path);
+	REQUIRE_EQ(bind(fd, (struct sockaddr *)&sa, sizeof sa), 0);
+	REQUIRE_EQ(listen(fd, 8), 0);
+	return fd;
+}
+
+TEST(dialer, comes_back_by_itself_when_the_peer_was_busy)
+{
+	static const unsigned char busy = COH_REFUSE_BUSY;
+	struct cohort_key *key = hall_key();
+	struct cohort_net_options o = {.key = key};
+	struct cohort_dialer *d;
+	struct hall h;
+	char address[300];
+	unsigned char hello[COH_HANDSHAKE_BODY_MAX];
+	size_t size;
+	cohort_time next;
+	int rogue = rogue_at(test_path("s")), fd;
+
+	snprintf(address, sizeof address, "unix:%s", test_path("s"));
+	d = started(address, &o, patience());
+	CHECK_EQ(cohort_dialer_step(d, &next, &err), 0);
+	fd = accept(rogue, NULL, NULL);
+	CHECK_EQ(hall_hear_frame(fd, hello, sizeof hello, &size), COH_FRAME_CLIENT_HELLO);
+	hall_say_frame(fd, COH_FRAME_REFUSE, &busy, 1);
+	close(fd);
+	run_to_a_pause(d);
+	close(rogue);
+	REQUIRE_EQ(unlink(test_path("s")), 0);
+	hall_open(&h, address, PATIENCE, 8);
+	welcomed(d);
+	hall_close(&h);
+	cohort_key_free(key);
+}
+
+/* ---- ends of every kind ---- */
+
+TEST(dialer, leaves_nothing_behind_wherever_it_is_called_off)
+{
+	struct hall h;
+	struct hole hole;
+	struct cohort_dialer *d;
+	cohort_time next;
+	int rc = 0;
+
+	hall_open(&h, NULL, PATIENCE, 8);
+	hole_open(&hole, "127.0.0.2", port_of(cohort_listener_address(h.listener)));
+	book.numbers[0] = "127.0.0.2";
+	book.numbers[1] = "127.0.0.1";
+	coh_resolve_replace(book_lookup, NULL);
+	for (int steps = 0; rc == 0; steps++) {
+		d = started(at_port(&h, "two.example"), &h.options, patience());
+		for (int i = 0; i < steps && rc == 0; i++) {
+			rc = cohort_dialer_step(d, &next, &err);
+			if (rc == 0)
+				wait_for(d, next);
+		}
+		cohort_dialer_close(d);
+	}
+	CHECK_EQ(rc, 1);
+	hole_close(&hole);
+	hall_close(&h);
+}
+
+TEST(dialer, says_so_when_there_is_no_descriptor)
+{
+	struct hall h;
+	struct rlimit old, none;
+	struct cohort_dialer *d;
+	cohort_time next;
+	int fd;
+
+	hall_open(&h, NULL, PATIENCE, 8);
+	d = started(cohort_listener_address(h.listener), &h.options, patience());
+	REQUIRE_EQ(getrlimit(RLIMIT_NOFILE, &old), 0);
+	fd = dup(0);
+	none = (struct rlimit){(rlim_t)fd, old.rlim_max};
+	close(fd);
+	REQUIRE_EQ(setrlimit(RLIMIT_NOFILE, &none), 0);
+	CHECK_EQ(cohort_dialer_step(d, &next, &err), -EMFILE);
+	REQUIRE_EQ(setrlimit(RLIMIT_NOFILE, &old), 0);
+	cohort_dialer_close(d);
+	hall_close(&h);
+}
+
+static int dial_by_name(void *arg)
+{
+	struct cohort_key *key = NULL;
+	struct cohort_dialer *d = NULL;
+	struct cohort_conn *c = NULL;
+	struct cohort_net_options o = {0};
+	int rc = cohort_key_new(&key, "a key for every hall", 20, &err);
+
+	o.key = key;
+	if (rc == 0)
+		rc = cohort_dialer_start(&d, arg, &o, patience(), &err);
+	if (rc == 0)
+		rc = run(d);
+	if (rc == 1) {
+		rc = 0;
+		c = cohort_dialer_take(d);
+		if (strstr(cohort_conn_peer(c), "hall at") == NULL)
+			rc = -ENOMEM; /* it found all but room for the name, and does without */
+	}
+	cohort_dialer_close(d);
+	cohort_conn_close(c);
+	cohort_key_free(key);
+	return rc;
+}
+
+/* A hall in a process of its own, which has none of our failures; it ends when *END is closed. */
+static pid_t hall_process(uint16_t *port, int *end)
+{
+	int ready[2], stop[2];
+	struct hall h;
+	pid_t pid;
+	char byte;
+
+	REQUIRE(pipe2(ready, O_CLOEXEC) == 0 && pipe2(stop, O_CLOEXEC) == 0);
+	pid = fork();
+	REQUIRE(pid >= 0);
+	if (pid == 0) {
+		close(stop[1]);
+		hall_open(&h, NULL, PATIENCE, 64);
+		*port = port_of(cohort_listener_address(h.listener));
+		CHECK_EQ(write(ready[1], port, sizeof *port), sizeof *port);
+		CHECK_EQ(read(stop[0], &byte, 1), 0);
+		hall_close(&h);
+		_exit(0);
+	}
+	close(ready[1]);
+	close(stop[0]);
+	CHECK_EQ(read(ready[0], port, sizeof *port), sizeof *port);
+	close(ready[0]);
+	*end = stop[1];
+	return pid;
+}
+
+TEST_TIMEOUT(dialer, survives_every_failed_allocation, 60)
+{
+	char address[64];
+	uint16_t port;
+	int end;
+	pid_t pid = hall_process(&port, &end);
+
+	book.numbers[0] = "127.0.0.1";
+	coh_resolve_replace(book_lookup, NULL);
+	snprintf(address, sizeof address, "tcp://db.example:%u", port);
+	test_every_allocation(dial_by_name, address);
+	close(end);
+	CHECK_EQ(waitpid(pid, NULL, 0), pid);
+}

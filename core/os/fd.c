@@ -23,6 +23,7 @@
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/timerfd.h>
 #include <unistd.h>
 
 static atomic_ulong fault_at;   /* 0: off; only tests write it */
@@ -69,6 +70,20 @@ int coh_fd_pipe(int fds[2])
 int coh_fd_event(void)
 {
 	return result(fault_due() ? -1 : eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+}
+
+int coh_fd_timer(void)
+{
+	return result(fault_due() ? -1 : timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
+}
+
+void coh_fd_timer_set(int fd, cohort_time when)
+{
+	struct itimerspec at = {0};
+
+	if (when != COHORT_FOREVER)
+		at.it_value = coh_clock_timespec(when > 0 ? when : 1); /* 0 would turn it off */
+	(void)timerfd_settime(fd, TFD_TIMER_ABSTIME, &at, NULL); /* fails for a wrong argument only */
 }
 
 int coh_fd_memory(const char *name)

@@ -23,6 +23,12 @@ int coh_fd_pipe(int fds[2]);
 /* An eventfd that does not block; gives it.  */
 int coh_fd_event(void);
 
+/* A timer that is readable, until it is set anew, once its moment is there; not set yet.  Gives it. */
+int coh_fd_timer(void);
+
+/* Let timer FD ring at WHEN (a moment; COHORT_FOREVER: not); what had rung is forgotten. */
+void coh_fd_timer_set(int fd, cohort_time when);
+
 /* An anonymous file in memory; NAME is for /proc only.  Gives it. */
 int coh_fd_memory(const char *name);
 

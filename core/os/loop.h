@@ -8,11 +8,18 @@
 #define COH_OS_LOOP_H
 
 #include <cohort/time.h>
+#include <poll.h>
 
 struct coh_loop;
 struct coh_watch;
 
 enum { COH_LOOP_READ = 1, COH_LOOP_WRITE = 2 };
+
+/* The same for EVENTS of poll(2). */
+static inline unsigned coh_loop_events(short events)
+{
+	return (events & POLLIN ? COH_LOOP_READ : 0u) | (events & POLLOUT ? COH_LOOP_WRITE : 0u);
+}
 
 typedef void (*coh_watch_fn)(unsigned events, void *arg);
 

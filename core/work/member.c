@@ -95,20 +95,24 @@ int coh_member_give(struct coh_member *m, struct cohort_future *f)
 	return 0; /* any other failure is the connection's end, which the next read finds */
 }
 
-void coh_member_flush(struct coh_member *m)
+/* Wait for what the connection says, and for nothing else. */
+static void member_watch(struct coh_member *m)
 {
-	bool left;
-
-	if (m->conn == NULL)
-		return;
-	left = coh_conn_push(m->conn) == 1;
-	if (left == m->writing)
+	if (coh_loop_events(coh_conn_events(m->conn)) == m->events)
 		return;
 	coh_engine_loop(); /* may let the lock go: M may have ended meanwhile */
 	if (m->watch == NULL)
 		return;
-	m->writing = left;
-	coh_watch_set(m->watch, COH_LOOP_READ | (left ? COH_LOOP_WRITE : 0u));
+	m->events = coh_loop_events(coh_conn_events(m->conn));
+	coh_watch_set(m->watch, m->events);
+}
+
+void coh_member_flush(struct coh_member *m)
+{
+	if (m->conn == NULL)
+		return;
+	(void)coh_conn_push(m->conn); /* that it failed is found by the next read */
+	member_watch(m);
 }
 
 /* ---- receiving: a handler for each frame, and when it may come ---- */
@@ -270,7 +274,7 @@ static void member_ended(struct coh_member *m)
 	coh_engine_loop(); /* we are the leader here, or hold the loop */
 	coh_watch_free(m->watch);
 	m->watch = NULL;
-	m->writing = false;
+	coh_pulse_drop(&m->pulse);
 	coh_pool_member_down(m->pool, m);
 }
 
@@ -297,17 +301,53 @@ static void member_cb(unsigned events, void *arg)
 	coh_engine_lock();
 	if (events & COH_LOOP_WRITE)
 		coh_member_flush(m);
-	if (events & COH_LOOP_READ && m->conn != NULL)
+	if (m->conn != NULL)
 		member_read(m);
 	coh_pool_act(p);
+	coh_member_flush(m); /* what came may permit more to be sent */
 	coh_engine_unlock();
+}
+
+/* M's connection in time: a sign of life of ours, and whether there was one of its. */
+static cohort_time member_beat(void *arg, cohort_time now)
+{
+	struct coh_member *m = member_cast(arg);
+	cohort_time next;
+
+	if (coh_conn_tick(m->conn, now, &next) == 0) {
+		coh_member_flush(m);
+		return next;
+	}
+	member_ended(m);
+	coh_pool_act(m->pool);
+	return COHORT_FOREVER;
+}
+
+/* Watch the connection that M was started with.  0 or -errno. */
+static int member_attend(struct coh_member *m)
+{
+	struct coh_loop *loop = coh_engine_loop();
+	cohort_time next;
+	int rc = 0;
+
+	m->events = coh_loop_events(coh_conn_events(m->conn));
+	m->watch = coh_watch_new(loop, coh_conn_fd(m->conn), m->events, member_cb, m);
+	if (m->watch == NULL)
+		return -ENOMEM;
+	(void)coh_conn_tick(m->conn, cohort_now(), &next); /* that it has ended is for the first read */
+	if (next != COHORT_FOREVER)
+		rc = coh_pulse_add(&m->pulse, member_beat, m, next);
+	if (rc != 0) {
+		coh_watch_free(m->watch);
+		m->watch = NULL;
+	}
+	return rc;
 }
 
 /* ---- beginning and end ---- */
 
 int coh_member_start(struct coh_member *m, struct cohort_error *err)
 {
-	struct coh_loop *loop;
 	int rc;
 
 	m->plan = (struct coh_plan_member){0};
@@ -316,18 +356,17 @@ int coh_member_start(struct coh_member *m, struct cohort_error *err)
 		return rc;
 	m->state = COH_MEMBER_GREETING;
 	coh_conn_keep_all(m->conn); /* the plan bounds what a member is given */
-	loop = coh_engine_loop();
-	m->watch = coh_watch_new(loop, coh_conn_fd(m->conn), COH_LOOP_READ, member_cb, m);
-	if (m->watch != NULL) {
-		if (coh_conn_has_frame(m->conn)) { /* it came with the end of the handshake */
-			member_read(m);
-			coh_pool_flush(m->pool);
-		}
-		return 0;
+	rc = member_attend(m);
+	if (rc != 0) {
+		coh_member_kill(m);
+		coh_pool_member_down(m->pool, m);
+		return coh_fail_errno(err, -rc, "watch worker %s", m->where);
 	}
-	coh_member_kill(m);
-	coh_pool_member_down(m->pool, m);
-	return coh_fail(err, -ENOMEM, "no memory to watch worker %s", m->where);
+	if (coh_conn_has_frame(m->conn)) { /* it came with the end of the handshake */
+		member_read(m);
+		coh_pool_flush(m->pool);
+	}
+	return 0;
 }
 
 void coh_member_stop(struct coh_member *m)

@@ -14,6 +14,7 @@
 #include "wire/codec.h"
 #include "work/engine.h"
 #include "work/plan.h"
+#include "work/pulse.h"
 #include "work/task.h"
 
 #include <cohort/pool.h>
@@ -121,7 +122,8 @@ struct coh_member {
 	struct coh_watch *watch;
 	enum coh_member_state state;
 	uint32_t pid;
-	bool writing;                /* the watch waits for room to write */
+	unsigned events;             /* what the watch waits for */
+	struct coh_pulse pulse;      /* while its connection depends on time */
 	bool dirty;                  /* in the pool's list of members with unsent frames */
 	struct coh_member *next_dirty;
 	char where[160];             /* "local", "tcp://127.0.0.1:4000": for sentences */

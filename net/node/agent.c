@@ -23,6 +23,7 @@
 #include "trust/hmac_openssl.h"
 #include "work/engine.h"
 #include "work/init.h"
+#include "work/pulse.h"
 
 #include <cohort/listener.h>
 #include <cohort/process.h>
@@ -123,6 +124,8 @@ static struct cohort_net_options conn_options(const struct agent *a)
 	struct cohort_net_options options = a->options->net;
 
 	options.name = a->name;
+	if (options.heartbeat == 0)
+		options.heartbeat = COH_PULSE_BEAT;
 	return options;
 }
 

@@ -181,6 +181,8 @@ static struct cohort_net_options node_options(const struct cohort_pool_options *
 	}
 	if (o->insecure_plaintext)
 		net.insecure_plaintext = 1;
+	if (net.heartbeat == 0)
+		net.heartbeat = COH_PULSE_BEAT;
 	return net;
 }
 

@@ -43,7 +43,8 @@ struct coh_serve {
 	struct cohort_pool *pool;
 	enum serve_state state;
 	int program_fd;
-	bool writing, dirty;
+	unsigned events;        /* what the watch waits for */
+	struct coh_pulse pulse; /* while the connection depends on time */
 	void (*on_end)(struct coh_serve *s, void *arg);
 	void *arg;
 };
@@ -61,22 +62,16 @@ static void serve_put(struct coh_serve *s, struct coh_frame *f, const void *body
 
 	if (coh_conn_put_frame(s->conn, f, &iov, size != 0, COHORT_NOW) != 0)
 		coh_fd_shutdown(coh_conn_fd(s->conn), COH_FD_BOTH); /* the next read tells */
-	s->dirty = true;
 }
 
 static void serve_flush(struct coh_serve *s)
 {
-	bool left;
-
-	if (!s->dirty)
-		return;
-	left = coh_conn_push(s->conn) == 1;
-	s->dirty = left;
-	if (left == s->writing)
+	(void)coh_conn_push(s->conn); /* that it failed is found by the next read */
+	if (coh_loop_events(coh_conn_events(s->conn)) == s->events)
 		return;
 	coh_engine_loop();
-	s->writing = left;
-	coh_watch_set(s->watch, COH_LOOP_READ | (left ? COH_LOOP_WRITE : 0u));
+	s->events = coh_loop_events(coh_conn_events(s->conn));
+	coh_watch_set(s->watch, s->events);
 }
 
 static int serve_say_failure(
@@ -282,36 +277,67 @@ static int serve_read(struct coh_serve *s)
 	return rc == COHORT_ETIMEDOUT ? 0 : rc;
 }
 
+/* The coordinator is gone: S may be, too, when this returns. */
+static void serve_ended(struct coh_serve *s)
+{
+	coh_log(COHORT_LOG_INFO, "%s: ended: %s", cohort_conn_peer(s->conn),
+	    cohort_conn_error(s->conn));
+	if (s->on_end != NULL)
+		s->on_end(s, s->arg);
+}
+
 static void serve_cb(unsigned events, void *arg)
 {
 	struct coh_serve *s = serve_cast(arg);
-	int rc = 0;
 
+	(void)events; /* a transport may need room to read, or bytes to write */
 	coh_engine_lock();
-	if (events & COH_LOOP_READ)
-		rc = serve_read(s);
-	if (rc == 0) {
+	(void)coh_conn_push(s->conn);
+	if (serve_read(s) != 0)
+		serve_ended(s);
+	else {
 		if (s->pool != NULL)
 			coh_pool_act(s->pool);
-		s->dirty |= s->writing || coh_conn_pending(s->conn) != 0; /* an answered PING */
 		serve_flush(s);
-	} else {
-		coh_log(COHORT_LOG_INFO, "%s: ended: %s", cohort_conn_peer(s->conn),
-		    cohort_conn_error(s->conn));
-		if (s->on_end != NULL)
-			s->on_end(s, s->arg);
 	}
 	coh_engine_unlock();
 }
 
+/* The connection in time: a sign of life of ours, and whether there was one of its. */
+static cohort_time serve_beat(void *arg, cohort_time now)
+{
+	struct coh_serve *s = serve_cast(arg);
+	cohort_time next;
+
+	if (coh_conn_tick(s->conn, now, &next) == 0) {
+		serve_flush(s);
+		return next;
+	}
+	serve_ended(s);
+	return COHORT_FOREVER;
+}
+
 /* ---- beginning and end ---- */
+
+static int serve_attend(struct coh_serve *s)
+{
+	struct coh_loop *loop = coh_engine_loop();
+	cohort_time next;
+
+	s->events = coh_loop_events(coh_conn_events(s->conn));
+	s->watch = coh_watch_new(loop, coh_conn_fd(s->conn), s->events, serve_cb, s);
+	if (s->watch == NULL)
+		return -ENOMEM;
+	(void)coh_conn_tick(s->conn, cohort_now(), &next); /* that it has ended is for the first read */
+	return next != COHORT_FOREVER ? coh_pulse_add(&s->pulse, serve_beat, s, next) : 0;
+}
 
 int coh_serve_new(struct coh_serve **out, struct cohort_conn *conn,
     const struct coh_serve_offer *offer, void (*on_end)(struct coh_serve *s, void *arg),
     void *arg)
 {
 	struct coh_serve *s = coh_calloc(sizeof *s);
-	struct coh_loop *loop = coh_engine_loop();
+	int rc;
 
 	if (s == NULL)
 		return -ENOMEM;
@@ -323,11 +349,13 @@ int coh_serve_new(struct coh_serve **out, struct cohort_conn *conn,
 	s->program_fd = -1;
 	coh_conn_set_phase(conn, COH_PHASE_MEMBER);
 	coh_conn_keep_all(conn); /* the coordinator bounds what it has under way */
-	s->watch = coh_watch_new(loop, coh_conn_fd(conn), COH_LOOP_READ, serve_cb, s);
-	if (s->watch == NULL || serve_hello(s) != 0) {
+	rc = serve_attend(s);
+	if (rc == 0)
+		rc = serve_hello(s);
+	if (rc != 0) {
 		s->conn = NULL;
 		coh_serve_free(s);
-		return -ENOMEM;
+		return rc;
 	}
 	serve_flush(s);
 	*out = s;
@@ -340,6 +368,7 @@ void coh_serve_free(struct coh_serve *s)
 		return;
 	coh_engine_loop();
 	coh_watch_free(s->watch);
+	coh_pulse_drop(&s->pulse);
 	/* the pool ends its tasks here and now: they must not answer through us any more */
 	if (s->pool != NULL) {
 		for (uint32_t i = 0; i < s->pool->table_size; i++) {

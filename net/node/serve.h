@@ -20,7 +20,8 @@ struct coh_serve;
 
 /*
  * Serve the coordinator at the other end of CONN, authenticated and taken on success, until it
- * goes; then call ON_END(ARG) with the engine lock held.  [engine lock held]  0 or -ENOMEM.
+ * goes; then call ON_END(ARG) with the engine lock held.  [engine lock held]  0 or -errno
+ * (no memory, no descriptor).
  */
 int coh_serve_new(struct coh_serve **out, struct cohort_conn *conn,
     const struct coh_serve_offer *offer, void (*on_end)(struct coh_serve *s, void *arg),

@@ -123,7 +123,7 @@ static int compare(const struct bench_contestant *const *who, int n, int rounds,
 	double samples[2][ROUNDS_MAX], warm;
 	int i, round, rc;
 
-	for (round = -1; round < rounds; round++) {
+	for (round = rounds > 1 ? -1 : 0; round < rounds; round++) {
 		for (i = 0; i < n; i++) {
 			if (who[i]->run == NULL)
 				return bench_say(BENCH_FAILED, "%s: not written", who[i]->name);

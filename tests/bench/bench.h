@@ -26,7 +26,8 @@ enum bench_status {
 
 /*
  * Measure once: set up, run, tear down, and store the rate or time of the run alone.  It is
- * called once unrecorded, to warm up, and then once a round, in turn with the other.
+ * called once unrecorded, to warm up, and then once a round, in turn with the other.  A
+ * figure of one round has no warming up.
  */
 typedef int (*bench_run_fn)(const void *arg, double *value);
 
@@ -92,9 +93,9 @@ enum bench_link { BENCH_SOCKETPAIR, BENCH_TCP, BENCH_TLS };
 /* Two connected stream sockets, no TLS; TCP is over 127.0.0.1 with TCP_NODELAY.  BENCH_OK or BENCH_FAILED. */
 int bench_pair(enum bench_link link, int fds[2]);
 
-/* A socket that listens on 127.0.0.1, and one connected to the port of LISTENER; -1 on failure. */
-int bench_listen(void);
-int bench_connect(int listener);
+/* A socket that listens on 127.0.0.1 at *PORT, and one connected to it; -1 on failure. */
+int bench_listen(int *port);
+int bench_connect(int port);
 
 /* Exactly N bytes; 0, or -1 when the other side is gone. */
 int bench_read(int fd, void *data, size_t n);

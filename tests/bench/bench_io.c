@@ -86,26 +86,29 @@ int bench_finish(pid_t pid, int rc)
 	return BENCH_FAILED;
 }
 
-int bench_listen(void)
+int bench_listen(int *port)
 {
 	struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+	socklen_t size = sizeof(a);
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
-	if (fd >= 0 && bind(fd, (struct sockaddr *)&a, sizeof(a)) == 0 && listen(fd, 128) == 0)
+	if (fd >= 0 && bind(fd, (struct sockaddr *)&a, sizeof(a)) == 0 && listen(fd, 128) == 0 &&
+	    getsockname(fd, (struct sockaddr *)&a, &size) == 0) {
+		*port = ntohs(a.sin_port);
 		return fd;
+	}
 	if (fd >= 0)
 		close(fd);
 	return -1;
 }
 
-int bench_connect(int listener)
+int bench_connect(int port)
 {
-	struct sockaddr_in a;
-	socklen_t size = sizeof(a);
+	struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
 	int on = 1, fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
-	if (fd >= 0 && getsockname(listener, (struct sockaddr *)&a, &size) == 0 &&
-	    connect(fd, (struct sockaddr *)&a, size) == 0 &&
+	a.sin_port = htons((uint16_t)port);
+	if (fd >= 0 && connect(fd, (struct sockaddr *)&a, sizeof(a)) == 0 &&
 	    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) == 0)
 		return fd;
 	if (fd >= 0)
@@ -115,9 +118,9 @@ int bench_connect(int listener)
 
 static int tcp_pair(int fds[2])
 {
-	int listener = bench_listen(), on = 1;
+	int on = 1, port = 0, listener = bench_listen(&port);
 
-	fds[0] = bench_connect(listener);
+	fds[0] = bench_connect(port);
 	fds[1] = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
 	if (listener >= 0)
 		close(listener);

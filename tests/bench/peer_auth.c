@@ -30,7 +30,7 @@ struct said {
 
 struct side {
 	const struct bench_load *load;
-	int listener;
+	int listener, port;
 	EVP_MAC_CTX *mac;
 };
 
@@ -103,7 +103,7 @@ static int serve(void *arg)
 static int visit(const struct side *s)
 {
 	struct said what;
-	int fd = bench_connect(s->listener);
+	int fd = bench_connect(s->port);
 
 	if (fd < 0 || RAND_bytes(what.client, SIZE) != 1 ||
 	    bench_write(fd, what.client, SIZE) < 0 || bench_read(fd, what.server, SIZE) < 0 ||
@@ -114,12 +114,15 @@ static int visit(const struct side *s)
 
 int peer_auth_connect(const void *load, double *connects_per_s)
 {
-	struct side s = {.load = load, .listener = bench_listen()};
-	pid_t pid = s.listener < 0 ? -1 : bench_peer(serve, &s);
+	struct side s = {.load = load};
+	pid_t pid = -1;
 	int64_t start = 0;
 	long i;
 	int rc;
 
+	s.listener = bench_listen(&s.port);
+	if (s.listener >= 0)
+		pid = bench_peer(serve, &s);
 	if (pid < 0)
 		return bench_say(BENCH_FAILED, "hmac: no server");
 	bench_pin(0);

@@ -22,7 +22,7 @@
 
 struct side {
 	const struct bench_load *load;
-	int listener;
+	int listener, port;
 	SSL_CTX *ctx;
 };
 
@@ -133,7 +133,7 @@ static SSL *tls_accept(const struct side *s)
 
 static SSL *tls_connect(const struct side *s)
 {
-	int fd = bench_connect(s->listener);
+	int fd = bench_connect(s->port);
 
 	return fd < 0 ? NULL : meet(s, fd, false);
 }
@@ -151,7 +151,8 @@ static pid_t open_side(struct side *s, const void *load, int (*fn)(void *))
 {
 	pid_t pid;
 
-	*s = (struct side){.load = load, .listener = bench_listen()};
+	*s = (struct side){.load = load};
+	s->listener = bench_listen(&s->port);
 	pid = s->listener < 0 ? -1 : bench_peer(fn, s);
 	bench_pin(0);
 	return pid > 0 && make_context(s) == 0 ? pid : -1;

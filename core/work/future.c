@@ -235,6 +235,19 @@ int cohort_future_row(struct cohort_future *f, int index, ...)
 	return rc;
 }
 
+int cohort_future_image(struct cohort_future *f, const void **data, size_t *size)
+{
+	*data = NULL;
+	*size = 0;
+	if (!cohort_future_done(f))
+		return COHORT_ESTATE;
+	if (f->code == 0) {
+		*data = f->result;
+		*size = f->result_size;
+	}
+	return f->code;
+}
+
 int cohort_future_then(struct cohort_future *f, cohort_future_fn fn, void *arg)
 {
 	int rc = COHORT_ESTATE;

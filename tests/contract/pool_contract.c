@@ -69,6 +69,35 @@ TEST(pool, a_result_with_rows_is_read_row_by_row)
 	pool_end(p);
 }
 
+TEST(pool, a_result_can_be_passed_on_as_the_image_it_is)
+{
+	struct cohort_pool *p = pool_begin(NULL);
+	const char *text = "to be or", *word;
+	const void *image;
+	struct cohort_message *m;
+	struct cohort_future *f;
+	uint64_t length;
+	size_t size;
+	int32_t x = 3;
+
+	REQUIRE_EQ(cohort_message_new(&m, "A(sU)", NULL), 0);
+	REQUIRE_EQ(cohort_pool_submit(p, &f, NULL, "split", &text), 0);
+	REQUIRE_EQ(cohort_future_wait(f, PATIENCE), 0);
+	REQUIRE_EQ(cohort_future_image(f, &image, &size), 0);
+	REQUIRE_EQ(cohort_message_load(m, image, size, NULL), 0);
+	REQUIRE_EQ(cohort_message_unpack(m, 1, &word, &length), 1);
+	CHECK_STR(word, "to");
+	cohort_message_free(m);
+	cohort_future_free(f);
+
+	REQUIRE_EQ(cohort_pool_submit(p, &f, NULL, "refuse", &x), 0);
+	REQUIRE_EQ(cohort_future_wait(f, PATIENCE), 0);
+	CHECK_EQ(cohort_future_image(f, &image, &size), COHORT_ETASK);
+	CHECK(image == NULL && size == 0);
+	cohort_future_free(f);
+	pool_end(p);
+}
+
 TEST(pool, arguments_with_rows_come_as_a_message)
 {
 	struct cohort_pool *p = pool_begin(NULL);

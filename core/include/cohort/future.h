@@ -48,6 +48,13 @@ COHORT_API int cohort_future_get(
  */
 COHORT_API int cohort_future_row(struct cohort_future *f, int index, ...);
 
+/*
+ * The whole result of an ended F as the tpl image that it is, of the task's result format, for passing
+ * it on.  F's, for its life.  0; COHORT_ESTATE (not ended); or the error F ended in.  Never waits.
+ */
+COHORT_API int cohort_future_image(
+    struct cohort_future *f, const void **data, size_t *size);
+
 /* The code F ended in: 0, or the error, with its sentence in ERR (may be NULL); COHORT_ESTATE before. */
 COHORT_API int cohort_future_error(struct cohort_future *f, struct cohort_error *err);
 

@@ -6,7 +6,8 @@
  * Otherwise: somebody leads, so sleep on a condition of one's own until the leader sees that
  * the wait is over, or leaves and passes the lead on.  The library's thread leads only when no
  * caller has for a tick, so a program that waits again and again never meets it; ticks grow
- * while callers keep leading, so that an idle wait costs little.
+ * while callers keep leading, so that an idle wait costs little.  Where no caller waits at all, as in
+ * a program that is told by callbacks, it leads round after round, and what comes is not held up.
  *
  * Rejected: a thread that always runs the loop (each result would cost two wake-ups across
  * CPUs, some 100 us), and letting every waiter poll by itself (one epoll set, many herds).
@@ -24,6 +25,7 @@
 
 #define TICK_SHORT (5 * COHORT_MS)  /* how long nobody leads before the library's thread does */
 #define TICK_LONG (50 * COHORT_MS)  /* the same once callers have kept the lead for long */
+#define GRACE (100 * COHORT_US)     /* for one who only wants the loop: if it then waits, it leads */
 
 struct waiter {
 	struct waiter *prev, *next;
@@ -200,6 +202,12 @@ struct coh_loop *coh_engine_loop(void)
 	return engine.loop;
 }
 
+/* [lock held] Does a caller lead, or has one since SEEN rounds, or is one about to? */
+static bool callers_lead(unsigned long seen)
+{
+	return engine.leading || engine.waiters != NULL || engine.led != seen;
+}
+
 /* [lock held] The library's thread: lead while no caller does. */
 static void background(void)
 {
@@ -208,15 +216,16 @@ static void background(void)
 
 	while (!engine.stopping) {
 		run_calls();
-		if (engine.leading || engine.claims != 0 || engine.waiters != NULL ||
-		    engine.led != seen) {
+		if (callers_lead(seen)) {
 			tick = engine.led == seen && tick < TICK_LONG ? tick * 2 : TICK_SHORT;
 			seen = engine.led;
 			cond_wait(&engine.step_back, cohort_in(tick));
-			continue;
+		} else if (engine.claims != 0) {
+			cond_wait(&engine.step_back, cohort_in(GRACE));
+		} else {
+			lead(COHORT_FOREVER, true);
+			seen = engine.led;
 		}
-		lead(COHORT_FOREVER, true);
-		seen = engine.led - 1;
 	}
 }
 

@@ -83,6 +83,32 @@ static void *wait_for(void *arg)
 	return (void *)(intptr_t)cohort_future_wait(arg, PATIENCE);
 }
 
+/* A program told by callbacks, one task at a time: were each held up by a tick, it would take 2 s. */
+TEST(engine, a_callback_is_not_held_up_where_nobody_waits)
+{
+	struct cohort_pool *p = pool_begin(NULL);
+	cohort_time begin = cohort_now();
+	struct cohort_future *f;
+	struct pollfd end;
+	int fds[2];
+	int32_t x = 1;
+	char byte;
+
+	REQUIRE_EQ(pipe2(fds, O_CLOEXEC), 0);
+	end = (struct pollfd){.fd = fds[0], .events = POLLIN};
+	for (int i = 0; i < 400; i++) {
+		REQUIRE_EQ(cohort_pool_submit(p, &f, NULL, "square", &x), 0);
+		REQUIRE_EQ(cohort_future_then(f, tell, &fds[1]), 0);
+		REQUIRE_EQ(poll(&end, 1, 10000), 1);
+		REQUIRE_EQ(read(fds[0], &byte, 1), 1);
+		cohort_future_free(f);
+	}
+	CHECK(cohort_now() - begin < test_span(COHORT_SECOND));
+	close(fds[0]);
+	close(fds[1]);
+	pool_end(p);
+}
+
 TEST(engine, a_wait_that_times_out_passes_the_lead_on)
 {
 	struct cohort_pool *p = pool_begin(NULL);

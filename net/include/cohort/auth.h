@@ -58,7 +58,7 @@ COHORT_API int cohort_key_new(
  * the one that $COHORT_PYTHON_KEY_FILE names.  Python signs with the secret itself, and what a
  * stranger chose: so such a key serves Python addresses only, an ordinary one never serves
  * them, and the file should be one of its own.  Python reads it as
- *	authkey = bytes.fromhex(open(path).readline())
+ *	authkey = bytes.fromhex(open(path).readline().strip())
  */
 COHORT_API int cohort_key_load_python(
     struct cohort_key **key, const char *path, struct cohort_error *err);

@@ -10,7 +10,7 @@ install(DIRECTORY core/include/cohort DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FI
 set(cohort_pc_requires libevent_core)
 if(COHORT_NET)
   install(DIRECTORY net/include/cohort DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHING PATTERN *.h)
-  string(APPEND cohort_pc_requires " libcrypto")
+  string(APPEND cohort_pc_requires " libssl libcrypto")
 endif()
 
 if(TARGET cohort_cmd)

@@ -8,8 +8,9 @@
 #include "conn/greeting.h"
 
 #include "base/err.h"
-#include "wire/session.h"
 #include "conn/greeting_python.h"
+#include "conn/stream_tls.h"
+#include "wire/session.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -22,6 +23,7 @@ int coh_greeting_init(struct coh_greeting *g, struct cohort_conn *conn,
 	struct sockaddr *sa = (struct sockaddr *)&server;
 	socklen_t len = sizeof server;
 	struct coh_handshake_config config = {.role = role,
+	    .inside = coh_stream_tls_end(conn) != NULL,
 	    .key = id->key,
 	    .cluster = id->cluster,
 	    .name = id->name,
@@ -89,6 +91,24 @@ static int greeting_broken(struct coh_greeting *g, int code, struct cohort_error
 	return coh_fail(err, code, "handshake: %s", coh_conn_last_error(g->conn)->text);
 }
 
+/* Judge F, which came. */
+static int greeting_feed(
+    struct coh_greeting *g, const struct coh_frame *f, const void *body, struct cohort_error *err)
+{
+	struct coh_tls *tls = coh_stream_tls_end(g->conn);
+	unsigned char binding[COH_TLS_BINDING];
+
+	if (tls != NULL && !g->hs.bound) {
+		int rc = coh_tls_binding(tls, binding);
+
+		if (rc != 0)
+			return coh_fail(err, rc, "handshake with %s: no channel binding",
+			    cohort_conn_peer(g->conn));
+		coh_handshake_bind(&g->hs, binding);
+	}
+	return coh_handshake_feed(&g->hs, f, body, err);
+}
+
 /* Hear what has come.  As coh_greeting_step. */
 static int greeting_hear(struct coh_greeting *g, struct cohort_error *err)
 {
@@ -104,7 +124,7 @@ static int greeting_hear(struct coh_greeting *g, struct cohort_error *err)
 			break;
 		if (rc != 0)
 			return greeting_broken(g, rc, err);
-		progress = coh_handshake_feed(&g->hs, &f, body, err);
+		progress = greeting_feed(g, &f, body, err);
 		if (progress == COH_HANDSHAKE_DONE && !server)
 			return progress; /* what follows is the user's */
 	} while (progress >= 0 && coh_conn_unread(g->conn) != 0);

@@ -5,30 +5,11 @@
 
 #include "addr/sockaddr.h"
 #include "base/err.h"
-#include "conn/conn_priv.h"
 #include "conn/identity.h"
+#include "conn/stream_tls.h"
 #include "python/framing.h"
 
 #include <cohort/listener.h>
-
-static int choose_tcp(enum coh_mode *mode, const struct coh_address *a, const struct sockaddr *sa,
-    socklen_t len, const struct cohort_net_options *options, struct cohort_error *err)
-{
-	char text[COH_ADDRESS_TEXT];
-
-	*mode = COH_MODE_LOOPBACK;
-	if (coh_sockaddr_is_local(sa, len))
-		return 0;
-	*mode = COH_MODE_PLAINTEXT;
-	if (options != NULL && options->insecure_plaintext)
-		return 0;
-	coh_address_print(a, text);
-	return coh_fail(err, COHORT_EPLAINTEXT,
-	    "%s: it reaches other machines, and the traffic would be in clear text; use 127.0.0.1, "
-	    "[::1] or a Unix socket (an ssh tunnel leads there), or say --insecure-plaintext if you "
-	    "trust the network",
-	    text);
-}
 
 /* Python has no TLS of its own: what may leave the machine does so in clear text. */
 static int choose_python(enum coh_mode *mode, const struct coh_address *a,
@@ -51,6 +32,8 @@ static int choose_python(enum coh_mode *mode, const struct coh_address *a,
 int coh_mode_choose(enum coh_mode *mode, const struct coh_address *a, const struct sockaddr *sa,
     socklen_t len, const struct cohort_net_options *options, struct cohort_error *err)
 {
+	bool plain = options != NULL && options->insecure_plaintext != 0;
+	bool local = coh_sockaddr_is_local(sa, len);
 	char text[COH_ADDRESS_TEXT];
 
 	switch (a->kind) {
@@ -58,25 +41,38 @@ int coh_mode_choose(enum coh_mode *mode, const struct coh_address *a, const stru
 		*mode = COH_MODE_UNIX;
 		return 0;
 	case COH_ADDRESS_TCP:
-		return choose_tcp(mode, a, sa, len, options, err);
+		*mode = local ? COH_MODE_LOOPBACK : plain ? COH_MODE_PLAINTEXT : COH_MODE_TLS_KEY;
+		return 0;
+	case COH_ADDRESS_TLS:
+		*mode = COH_MODE_TLS_KEY;
+		return 0;
 	case COH_ADDRESS_PYTHON_TCP:
 	case COH_ADDRESS_PYTHON_UNIX:
 		return choose_python(mode, a, sa, len, options, err);
 	default:
 		coh_address_print(a, text);
-		return coh_fail(err, COHORT_ENOTSUP, "%s: this build speaks tcp and unix, not tls", text);
+		return coh_fail(err, COHORT_ENOTSUP, "%s: nothing is met there by a connection", text);
 	}
 }
 
 int coh_mode_conn(
     struct cohort_conn **out, const struct coh_mode_socket *s, struct cohort_error *err)
 {
+	struct coh_tls_config tls = {
+	    .side = s->role == COH_HANDSHAKE_CLIENT ? COH_TLS_CLIENT : COH_TLS_SERVER,
+	    .fd = s->fd,
+	    .key = s->id->key,
+	    .cluster = s->id->cluster,
+	};
 	int rc;
 
 	if ((s->mode == COH_MODE_PYTHON) != s->id->python)
 		return coh_fail(err, COHORT_EKEY, "%s: a key for %s cannot be used for %s", s->peer,
 		    s->id->python ? "Python peers" : "Cohort", s->id->python ? "Cohort" : "Python peers");
-	rc = coh_conn_from_fd(out, s->fd, COH_PHASE_STRANGER, s->peer, err);
+	if (s->mode == COH_MODE_TLS_KEY)
+		rc = coh_stream_tls_conn(out, &tls, s->peer, err);
+	else
+		rc = coh_conn_from_fd(out, s->fd, COH_PHASE_STRANGER, s->peer, err);
 	if (rc != 0)
 		return rc;
 	coh_conn_set_guard(*out, coh_mode_text(s->mode));

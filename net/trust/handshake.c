@@ -21,6 +21,9 @@
  *   the peer refused                                                        what its byte means
  * A failure that the peer should hear of leaves a REFUSE to be sent; its byte says little.
  *
+ * Inside TLS the hellos are all: there the channel has shown the key or the certificate, what binds
+ * the hellos to it is its own binding in the transcript, and whoever comes to hear a hello is DONE.
+ *
  * Derived keys live only while one MAC is made: kept ones would have to be guarded like the
  * authkey, and deriving costs 1 us.
  */
@@ -133,16 +136,20 @@ static void own_hello(const struct coh_handshake *hs, struct coh_hello *h)
 	memcpy(h->address, c->address, strlen(c->address));
 }
 
-/* SHA-256("cohort-hs1\0" || u32 len CH || CH || u32 len SH || SH || u32 0): no channel binding. */
+/* SHA-256("cohort-hs1\0" || u32 len CH || CH || u32 len SH || SH || u32 len CB || CB). */
 static int make_transcript(struct coh_handshake *hs, struct coh_span ch, struct coh_span sh)
 {
 	static const char label[] = "cohort-hs1";
-	unsigned char sizes[2][4], none[4] = {0};
+	const struct coh_span cb = {hs->binding, hs->bound ? sizeof hs->binding : 0};
+	unsigned char sizes[3][4];
 	const struct coh_span parts[] = {
-	    {label, sizeof label}, {sizes[0], 4}, ch, {sizes[1], 4}, sh, {none, 4}};
+	    {label, sizeof label}, {sizes[0], 4}, ch, {sizes[1], 4}, sh, {sizes[2], 4}, cb};
 
+	if (hs->bound != hs->config.inside)
+		return COHORT_ESTATE;
 	coh_put_u32(sizes[0], (uint32_t)ch.size);
 	coh_put_u32(sizes[1], (uint32_t)sh.size);
+	coh_put_u32(sizes[2], (uint32_t)cb.size);
 	return coh_hash_parts(parts, sizeof parts / sizeof *parts, hs->transcript);
 }
 
@@ -232,6 +239,28 @@ static int choose(struct coh_handshake *hs, const struct coh_hello *h, struct co
 	    h->name, h->suite_count, COH_HELLO_SUITE_SHA256);
 }
 
+/* The peer is one that holds the key: do we want it? */
+static int judge_admission(struct coh_handshake *hs, struct cohort_error *err)
+{
+	const struct coh_handshake_config *c = &hs->config;
+	int rc = c->admit != NULL ? c->admit(&hs->peer, c->admit_arg, err) : 0;
+
+	hs->name_taken = rc == COHORT_ENAME;
+	return rc < 0 ? coh_fail_in(err, rc, "%s is not admitted", hs->peer.name) : 0;
+}
+
+/* Inside TLS no more is to be said. */
+static int done_inside(struct coh_handshake *hs, struct cohort_error *err)
+{
+	int rc = judge_admission(hs, err);
+
+	if (rc < 0)
+		return rc;
+	memcpy(hs->peer.session, hs->transcript, sizeof hs->peer.session);
+	hs->state = STATE_DONE;
+	return COH_HANDSHAKE_DONE;
+}
+
 static int on_client_hello(struct coh_handshake *hs, struct coh_span body, struct cohort_error *err)
 {
 	struct coh_hello theirs, ours;
@@ -252,6 +281,8 @@ static int on_client_hello(struct coh_handshake *hs, struct coh_span body, struc
 	rc = make_transcript(hs, body, (struct coh_span){hs->out, hs->out_size});
 	if (rc < 0)
 		return own_fault(rc, err);
+	if (hs->config.inside)
+		return done_inside(hs, err);
 	hs->state = STATE_EXPECT_CLIENT_PROOF;
 	return COH_HANDSHAKE_MORE;
 }
@@ -288,6 +319,8 @@ static int on_server_hello(struct coh_handshake *hs, struct coh_span body, struc
 	own_hello(hs, &ours); /* once more, to the byte what was sent */
 	sent = (struct coh_span){hs->out, coh_hello_encode(&ours, COH_HANDSHAKE_CLIENT, hs->out)};
 	rc = make_transcript(hs, sent, body);
+	if (rc == 0 && hs->config.inside)
+		return done_inside(hs, err);
 	if (rc == 0)
 		rc = make_client_proof(hs, DIALS_WITH, hs->proof);
 	if (rc < 0)
@@ -296,16 +329,6 @@ static int on_server_hello(struct coh_handshake *hs, struct coh_span body, struc
 	to_send(hs, COH_FRAME_CLIENT_PROOF, sizeof hs->proof);
 	hs->state = STATE_EXPECT_SERVER_PROOF;
 	return COH_HANDSHAKE_MORE;
-}
-
-/* PEER has proved the key: do we want it? */
-static int judge_admission(struct coh_handshake *hs, struct cohort_error *err)
-{
-	const struct coh_handshake_config *c = &hs->config;
-	int rc = c->admit != NULL ? c->admit(&hs->peer, c->admit_arg, err) : 0;
-
-	hs->name_taken = rc == COHORT_ENAME;
-	return rc < 0 ? coh_fail_in(err, rc, "%s is not admitted", hs->peer.name) : 0;
 }
 
 /* Session, epoch and the server's proof by secret INDEX, to be sent. */
@@ -435,7 +458,7 @@ static bool peer_listens(const struct coh_handshake *hs, const struct coh_frame 
 	if (f->type == COH_FRAME_REFUSE)
 		return false;
 	return hs->state == STATE_EXPECT_CLIENT_HELLO || hs->state == STATE_EXPECT_CLIENT_PROOF ||
-	    hs->state == STATE_EXPECT_SERVER_HELLO || hs->out_type == COH_FRAME_SERVER_PROOF;
+	    hs->state == STATE_EXPECT_SERVER_HELLO || (hs->state == STATE_DONE && hs->out_type != 0);
 }
 
 int coh_handshake_feed(struct coh_handshake *hs, const struct coh_frame *f, const void *body,
@@ -479,6 +502,11 @@ static int judge_config(const struct coh_handshake_config *c, struct cohort_erro
 	if (c->version_min < 1 || c->version_min > c->version_max)
 		return coh_fail(err, COHORT_EARGUMENT, "handshake: versions %u to %u", c->version_min,
 		    c->version_max);
+	if (c->inside)
+		return 0;
+	if (c->key == NULL)
+		return coh_fail(err, COHORT_EKEY,
+		    "handshake: there is no key, and certificates count in TLS only; name a key file");
 	return coh_authkey_prk(c->key, DIALS_WITH, err) != NULL ? 0 : COHORT_EKEY;
 }
 
@@ -512,6 +540,12 @@ int coh_handshake_init(struct coh_handshake *hs, const struct coh_handshake_conf
 	if (config->role == COH_HANDSHAKE_CLIENT)
 		rc = begin_client(hs);
 	return rc < 0 ? coh_fail(err, rc, "handshake with %s: no random bytes", peer_words(hs)) : 0;
+}
+
+void coh_handshake_bind(struct coh_handshake *hs, const unsigned char binding[COH_HANDSHAKE_BINDING])
+{
+	memcpy(hs->binding, binding, sizeof hs->binding);
+	hs->bound = true;
 }
 
 void coh_handshake_fini(struct coh_handshake *hs)

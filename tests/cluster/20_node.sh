@@ -24,7 +24,7 @@ says err "--port-file"
 
 # What cannot begin: 1, and why.
 want 1 "$cohort" node --listen tcp://192.0.2.1:0 --key "$work/key"
-says err "clear text"
+says err "tls://192.0.2.1:0"
 want 1 "$cohort" node --listen tcp://127.0.0.1 --key "$work/key"
 says err "no port"
 want 1 "$cohort" node --listen tcp://127.0.0.1:0 --key "$work/no-key"

@@ -18,6 +18,11 @@ const char *joined_kind(void)
 	return kind != NULL ? kind : "pair";
 }
 
+bool joined_bare(void)
+{
+	return strcmp(joined_kind(), "memory") != 0 && strncmp(joined_kind(), "tls", 3) != 0;
+}
+
 cohort_time joined_patience(void)
 {
 	return cohort_in(test_span(15 * COHORT_SECOND));
@@ -41,7 +46,9 @@ struct joined joined_open(void)
 		snprintf(address, sizeof address, "unix:%s", test_path("socket"));
 		j = joined_by_net(address);
 	} else {
-		j = joined_by_net(strcmp(kind, "tcp6") == 0 ? "tcp://[::1]:0" : "tcp://127.0.0.1:0");
+		j = joined_by_net(strcmp(kind, "tcp6") == 0    ? "tcp://[::1]:0"
+			: strcmp(kind, "tls") == 0 ? "tls://127.0.0.1:0"
+						   : "tcp://127.0.0.1:0");
 	}
 	REQUIRE(j.a != NULL && j.b != NULL);
 	return j;

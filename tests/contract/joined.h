@@ -1,7 +1,7 @@
 /*
  * joined.h - two connected ends of any kind, for tests that must not know which.
  *
- * The kind is $COHORT_CONTRACT: pair, memory, unix, tcp or tcp6 (cohort_contract in CMake).
+ * The kind is $COHORT_CONTRACT: pair, memory, unix, tcp, tcp6 or tls (cohort_contract in CMake).
  */
 #ifndef TESTS_CONTRACT_JOINED_H
 #define TESTS_CONTRACT_JOINED_H
@@ -14,6 +14,9 @@ struct joined {
 
 /* "pair" when nothing is asked for. */
 const char *joined_kind(void);
+
+/* Each end is its descriptor and nothing else: it can be given up, and passed to another process. */
+bool joined_bare(void);
 
 /* Two ends in this process; the test ends when they cannot be had. */
 struct joined joined_open(void);

@@ -119,7 +119,9 @@ const char *pool_line(const char *path)
 static int open_node(struct cohort_pool **p, struct cohort_pool_options *o,
     struct cohort_error *err)
 {
-	const char *listen = strcmp(kind(), "unix") == 0 ? "unix:" : "tcp://127.0.0.1:0";
+	const char *listen = strcmp(kind(), "unix") == 0 ? "unix:"
+	    : strcmp(kind(), "tls") == 0		 ? "tls://127.0.0.1:0"
+							 : "tcp://127.0.0.1:0";
 	char address[512];
 
 	snprintf(address, sizeof address, "%s%s", listen,
@@ -152,7 +154,7 @@ int pool_try(struct cohort_pool **p, const struct cohort_pool_options *options,
 	if (options != NULL)
 		o = *options;
 	o.deadline = cohort_in(test_span(10 * COHORT_SECOND));
-	if (strcmp(kind(), "tcp") == 0 || strcmp(kind(), "unix") == 0)
+	if (strcmp(kind(), "tcp") == 0 || strcmp(kind(), "tls") == 0 || strcmp(kind(), "unix") == 0)
 		return open_node(p, &o, err);
 	if (strcmp(kind(), "listen") == 0)
 		return open_listen(p, &o, err);

@@ -335,12 +335,14 @@ TEST(dialer, tries_no_address_unless_all_may_be)
 {
 	struct hall h;
 	struct cohort_dialer *d;
+	char address[COH_ADDRESS_TEXT];
 
 	hall_open(&h, NULL, PATIENCE, 8);
 	book.numbers[0] = "127.0.0.1";
 	book.numbers[1] = "198.51.100.1";
 	coh_resolve_replace(book_lookup, NULL);
-	d = started(at_port(&h, "mixed.example"), &h.options, patience());
+	snprintf(address, sizeof address, "python+%s", at_port(&h, "mixed.example"));
+	d = started(address, &h.options, patience());
 	CHECK_EQ(run(d), COHORT_EPLAINTEXT);
 	cohort_dialer_close(d);
 	hall_close(&h);

@@ -83,23 +83,33 @@ TEST(listener, refuses_addresses_it_cannot_listen_at)
 	refuses("nonsense", &o, COHORT_EADDRESS, "nonsense");
 	refuses(path, &o, COHORT_EADDRESS, "107");
 	refuses("local:2", &o, COHORT_EADDRESS, "local");
-	refuses("tls://127.0.0.1:0", &o, COHORT_ENOTSUP, "tls");
+	refuses("tls://127.0.0.1", &o, COHORT_EADDRESS, "port");
 	refuses("tcp://no-such-host.invalid:1", &o, COHORT_EADDRESS, "no-such-host.invalid");
 	refuses("unix:/no/such/folder/s", &o, -ENOENT, "/no/such/folder");
 	cohort_key_free(key);
 }
 
-TEST(listener, refuses_clear_text_beyond_this_machine_unless_told)
+/* The address says how it is to be dialled, whatever was asked for. */
+static void is_guarded(const char *address, const struct cohort_net_options *o, const char *as)
+{
+	struct cohort_listener *l = listening(address, o);
+
+	CHECK_HAS(cohort_listener_address(l), as);
+	cohort_listener_close(l);
+}
+
+TEST(listener, speaks_tls_beyond_this_machine_unless_told)
 {
 	struct cohort_key *key = hall_key();
 	struct cohort_net_options o = {.key = key};
-	struct cohort_listener *l;
 
-	refuses("tcp://0.0.0.0:0", &o, COHORT_EPLAINTEXT, "--insecure-plaintext");
-	refuses("tcp://[::]:0", &o, COHORT_EPLAINTEXT, "clear text");
+	is_guarded("tcp://127.0.0.1:0", &o, "tcp://127.0.0.1:");
+	is_guarded("tls://127.0.0.1:0", &o, "tls://127.0.0.1:");
+	is_guarded("tcp://0.0.0.0:0", &o, "tls://0.0.0.0:");
+	is_guarded("tcp://[::]:0", &o, "tls://[::]:");
 	o.insecure_plaintext = 1;
-	l = listening("tcp://0.0.0.0:0", &o);
-	cohort_listener_close(l);
+	is_guarded("tcp://0.0.0.0:0", &o, "tcp://0.0.0.0:");
+	is_guarded("tls://0.0.0.0:0", &o, "tls://0.0.0.0:");
 	cohort_key_free(key);
 }
 

@@ -6,9 +6,10 @@
  * and proof, and is told nothing but one byte when refused.  What comes out of accept is the
  * same cohort_conn as everywhere (conn.h).
  *
- * Addresses: "unix:/path", "tcp://127.0.0.1:0" (port 0: the system's choice), "tcp://[::1]:4700".
- * Traffic is authenticated but not encrypted, so an address that is neither Unix nor loopback is
- * refused with COHORT_EPLAINTEXT, unless insecure_plaintext says that the network is trusted.
+ * Addresses: "unix:/path", "tcp://127.0.0.1:0" (port 0: the system's choice), "tls://[::]:4700".
+ * What stays on this machine (Unix, tcp:// on the loopback) is authenticated but not encrypted.
+ * tls://, and tcp:// anywhere else, is TLS 1.3, for which the key serves as well as for the rest;
+ * insecure_plaintext lets tcp:// be clear text over a network that is trusted.
  *
  * A listener belongs to one thread at a time.  After fork only one process may go on using it.
  */
@@ -53,7 +54,7 @@ struct cohort_listener;
  * one left behind by a process that is gone is replaced.
  *
  * Returns 0; COHORT_EADDRESS (not understood, no port, path too long, unknown host);
- * COHORT_EPLAINTEXT; COHORT_EKEY; COHORT_ENAME; COHORT_ENOTSUP (tls); -EADDRINUSE;
+ * COHORT_EPLAINTEXT (python+tcp); COHORT_EKEY; COHORT_ENAME; -EADDRINUSE;
  * -EADDRNOTAVAIL; -EACCES (also: others may write in the directory); -ENOENT; -EMFILE; -ENOMEM.
  */
 COHORT_API int cohort_listen(struct cohort_listener **out, const char *address,

@@ -1,0 +1,73 @@
+/*
+ * tls_openssl.h - one end of a TLS 1.3 connection over a connected socket.
+ *
+ * TLS 1.3 alone, with an ephemeral exchange always, no tickets, no resumption, no early data.  Who the
+ * peer is, is shown by the key (an external PSK derived from it, no certificates).  No type of
+ * OpenSSL shows.
+ *
+ * The handshake goes on inside the first reads and writes.  An end belongs to one thread at
+ * a time.  SIGPIPE is never raised.
+ */
+#ifndef COH_TRUST_TLS_OPENSSL_H
+#define COH_TRUST_TLS_OPENSSL_H
+
+#include <cohort/error.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+
+#define COH_TLS_BINDING 32 /* bytes of a channel binding */
+
+struct cohort_key;
+struct coh_tls;
+
+enum coh_tls_side { COH_TLS_CLIENT, COH_TLS_SERVER };
+
+struct coh_tls_config {
+	enum coh_tls_side side;
+	int fd;                       /* connected stream socket; stays the caller's */
+	const struct cohort_key *key; /* borrowed until the handshake is over */
+	const char *cluster;          /* likewise; both ends must give the same */
+};
+
+/* An end that has said nothing yet.  Gives *OUT.  0, -ENOMEM, COHORT_EKEY (no key). */
+int coh_tls_new(
+    struct coh_tls **out, const struct coh_tls_config *config, struct cohort_error *err);
+
+/* Say farewell, if it gets through at once, and free T.  NULL is fine. */
+void coh_tls_free(struct coh_tls *t);
+
+/*
+ * Read up to N bytes.  With WAIT the socket is waited for without end, else never.
+ * The count; 0 at the peer's farewell, or when it is gone before the handshake is over; -EAGAIN (see
+ * coh_tls_events); another -errno, of which coh_tls_why tells more.
+ */
+ssize_t coh_tls_read(struct coh_tls *t, void *p, size_t n, bool wait);
+
+/*
+ * Write from IOV likewise; never 0.  What is said to be written leaves with the write that returned
+ * it, or with a later one; some byte is not said to be before all those in front of it have left.
+ */
+ssize_t coh_tls_write(struct coh_tls *t, const struct iovec *iov, int n, bool wait);
+
+/* True when the last read stopped only for want of room: there is more, whatever the socket says. */
+bool coh_tls_ready(const struct coh_tls *t);
+
+/* The poll(2) events that T needs to go on with a read or, when WRITING, with a write. */
+short coh_tls_events(const struct coh_tls *t, bool writing);
+
+/*
+ * Why T failed, into ERR: COHORT_EAUTH (another key, no key, a certificate that is not believed),
+ * COHORT_ECLUSTER, COHORT_EVERSION (no TLS 1.3), COHORT_EPROTOCOL (no TLS at all, or bytes that were
+ * altered), COHORT_EBUSY, COHORT_ETRUNCATED (no farewell), -ENOMEM; 0 when its -errno says all.
+ */
+int coh_tls_why(const struct coh_tls *t, struct cohort_error *err);
+
+/* After the handshake: bytes that both ends know and no other connection has.  0, COHORT_ESTATE, -ENOMEM. */
+int coh_tls_binding(struct coh_tls *t, unsigned char out[COH_TLS_BINDING]);
+
+/* Tests: change the key of a direction after N records instead of 2^23. */
+void coh_tls_rekey_after(unsigned long n);
+
+#endif

@@ -322,7 +322,7 @@ int coh_pool_new(struct cohort_pool **out, uint32_t count, struct cohort_error *
 	rc = p->kinds == NULL ? coh_fail(err, -ENOMEM, "no memory for a pool")
 	    : p->raw	      ? 0
 			      : pool_registry(p, err);
-	if (rc == 0)
+	if (rc == 0 && !p->raw)
 		rc = coh_engine_open(err);
 	if (rc != 0) {
 		coh_pool_unref(p);
@@ -533,21 +533,29 @@ static void pool_forget(struct cohort_pool *p)
 
 void cohort_pool_free(struct cohort_pool *p)
 {
+	bool raw;
 	int rc;
 
 	if (p == NULL)
 		return;
 	coh_engine_lock();
-	pool_terminate(pool_cast(p));
+	raw = pool_cast(p)->raw;
+	pool_terminate(p);
 	rc = coh_engine_wait(joined_test, p, cohort_in(FREE_PATIENCE));
 	pool_forget(p);
 	if (rc == 0)
 		coh_pool_unref(p);
 	coh_engine_unlock();
-	if (rc == 0)
-		coh_engine_close();
-	else /* a thread of the pool is inside a task that does not return: it needs both */
+	if (rc != 0) /* a thread of the pool is inside a task that does not return: it needs both */
 		coh_log(COHORT_LOG_ERROR, "a worker of the pool does not end; its memory is kept");
+	else if (!raw)
+		coh_engine_close();
+}
+
+bool coh_pool_none(void *unused)
+{
+	(void)unused;
+	return open_pools == NULL;
 }
 
 static void dispose_cb(void *arg)

@@ -211,7 +211,11 @@ struct coh_scheme {
 extern const struct coh_scheme *const coh_schemes[];
 extern const struct coh_scheme coh_scheme_inline, coh_scheme_thread, coh_scheme_local;
 
-/* An empty pool for a registry of COUNT tasks (raw), or for this program's (COUNT 0). */
+/*
+ * An empty pool for a registry of COUNT tasks (raw), or for this program's (COUNT 0).  The engine of a raw one
+ * must be kept open by its owner until it is gone: it ends in the engine's own thread (coh_pool_dispose),
+ * which cannot be the one to end the engine.
+ */
 int coh_pool_new(struct cohort_pool **out, uint32_t count, struct cohort_error *err);
 void coh_pool_ref(struct cohort_pool *p);
 void coh_pool_unref(struct cohort_pool *p);
@@ -237,11 +241,11 @@ void coh_pool_member_down(struct cohort_pool *p, struct coh_member *m);
 /* No member is left and none will come: every task fails with CODE and TEXT. */
 void coh_pool_break(struct cohort_pool *p, int code, const char *text);
 
-/*
- * End P by force and free it once its members are down.  [lock held; does not wait]  The engine must
- * stay open until then by another user.
- */
+/* End P, a raw pool, by force and free it once its members are down.  [lock held; does not wait] */
 void coh_pool_dispose(struct cohort_pool *p);
+
+/* No pool is left: what coh_engine_wait takes, for owners who disposed of theirs. */
+bool coh_pool_none(void *unused);
 
 /* End every open pool and wait for their members until DEADLINE.  [lock not held] */
 int coh_pool_shutdown(cohort_time deadline);

@@ -23,7 +23,7 @@
 #include "trust/hmac_openssl.h"
 #include "work/engine.h"
 #include "work/init.h"
-#include "work/pulse.h"
+#include "work/pool_priv.h"
 
 #include <cohort/listener.h>
 #include <cohort/process.h>
@@ -34,6 +34,7 @@
 #include <unistd.h>
 #include <utlist.h>
 
+#define CLOSE_PATIENCE (5 * COHORT_SECOND) /* for killed workers to be gone */
 #define DIAL_PATIENCE (2 * COHORT_SECOND)
 
 /* Without end, and a coordinator that was gone for long has one call in 2.5 s from each node. */
@@ -54,6 +55,7 @@ struct agent {
 	struct served *served;
 	int signal_fd;
 	struct coh_identity id; /* to call home as; used by the main thread alone */
+	bool open; /* the engine is, and what follows may be */
 	bool stop, reload, port_written;
 };
 
@@ -182,6 +184,7 @@ static int agent_open(struct agent *a, struct cohort_error *err)
 		rc = coh_engine_open(err);
 	if (rc != 0)
 		return rc;
+	a->open = true;
 	a->signal_fd = coh_signal_open();
 	if (a->signal_fd < 0)
 		return coh_fail_errno(err, -a->signal_fd, "watch for signals");
@@ -197,20 +200,25 @@ static int agent_open(struct agent *a, struct cohort_error *err)
 static void agent_close(struct agent *a)
 {
 	struct served *d, *tmp;
+	bool gone;
 
+	if (!a->open)
+		return;
 	coh_engine_lock();
 	coh_engine_loop();
 	DL_FOREACH_SAFE(a->served, d, tmp)
 		served_end_cb(d->serve, d);
 	coh_watch_free(a->listening);
 	coh_watch_free(a->signals);
+	gone = coh_engine_wait(coh_pool_none, NULL, cohort_in(CLOSE_PATIENCE)) == 0;
 	coh_engine_unlock();
 	cohort_listener_close(a->listener);
 	if (a->port_written)
 		unlink(a->options->port_file);
 	coh_identity_fini(&a->id);
 	coh_signal_close(a->signal_fd);
-	coh_engine_close();
+	if (gone) /* else it is for the end of the process to wait for them */
+		coh_engine_close();
 }
 
 /* ---- life ---- */

@@ -230,6 +230,7 @@ static int in_fill(struct cohort_conn *c, size_t need, cohort_time deadline)
 	if (rc != 0)
 		return coh_conn_fail_code(c, rc);
 	n = c->in.ended ? c->in.end : in_read(c, room, deadline);
+	c->in.drained = n > 0 && (size_t)n < room;
 	if (n > 0) {
 		c->in.tail += (size_t)n;
 		return in_drain(c);

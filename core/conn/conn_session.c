@@ -48,7 +48,8 @@ static void session_beat(struct cohort_conn *c)
 		return;
 	if (coh_conn_pending(c) == 0)
 		(void)coh_conn_put_frame(c, &f, NULL, 0, COHORT_NOW);
-	(void)coh_conn_push(c); /* its failure is the next sender's to hear */
+	if (coh_conn_push(c) == 0) /* its failure is the next sender's to hear */
+		coh_session_said_then(&c->session);
 }
 
 int coh_conn_tick(struct cohort_conn *c, cohort_time now, cohort_time *next)
@@ -123,14 +124,21 @@ short cohort_conn_events(const struct cohort_conn *c)
 	return coh_conn_events(c);
 }
 
+/* Whoever steps does so whenever something comes, so that it may come back late otherwise. */
 int cohort_conn_step(struct cohort_conn *c, cohort_time *next)
 {
 	cohort_time when;
+	bool ready;
 
 	(void)coh_conn_push(c); /* its failure is the next sender's to hear */
 	for (int i = 0; i < TURNS && !coh_conn_message_ready(c); i++)
-		if (!coh_conn_in_pump(c))
+		if (!coh_conn_in_pump(c) || c->in.drained)
 			break;
-	(void)coh_conn_tick(c, cohort_now(), next != NULL ? next : &when);
-	return coh_conn_message_ready(c);
+	(void)coh_conn_tick(c, cohort_now(), &when);
+	ready = coh_conn_message_ready(c);
+	if (coh_conn_unread(c) == 0)
+		coh_conn_rest(c);
+	if (next != NULL)
+		*next = when == COHORT_FOREVER ? when : coh_session_rest(&c->session);
+	return ready;
 }

@@ -30,6 +30,7 @@ struct coh_conn_in {
 	size_t header;     /* bytes of the header of the frame last looked at */
 	unsigned int reads;
 	unsigned int calm; /* reads since a message last needed more than the least capacity */
+	bool drained;      /* the last read took all there was */
 	bool ended;        /* the stream said END, behind what is held */
 	ssize_t end;       /* 0 or -errno */
 	uint64_t total;    /* bytes that came since C began, up to tail */

@@ -5,6 +5,9 @@
  * Ticks are a quarter of a beat apart, so that what they see late is late by no more than that:
  * a BEAT is sent when one more tick would be too late.
  *
+ * A beat that comes when ours is nearly due is answered by it at once, and from then on ours waits to
+ * be an answer: one wake-up for both, and the answer carries TCP's acknowledgement.
+ *
  * Rejected: moments in place of spans (a stall of our own would have to be added to each of them).
  */
 #include "wire/session.h"
@@ -13,6 +16,7 @@
 
 #define PARTS 4 /* ticks in a beat */
 #define LOOKS 8 /* ticks in the time of an unfinished frame */
+#define FIRST 8 /* so much of a beat earlier than the peer, unless it was earlier the last time */
 
 static cohort_time less(cohort_time a, cohort_time b)
 {
@@ -22,7 +26,8 @@ static cohort_time less(cohort_time a, cohort_time b)
 void coh_session_init(
     struct coh_session *s, const struct coh_session_config *config, cohort_time now)
 {
-	*s = (struct coh_session){.config = *config, .on = true, .looked = now};
+	*s = (struct coh_session){
+	    .config = *config, .on = true, .answers = config->answers, .looked = now};
 	if (s->config.silence == 0) {
 		s->config.silence = COH_SESSION_SILENCE;
 		if (s->config.silence / COH_SESSION_LOST < s->config.beat_in)
@@ -49,6 +54,7 @@ int coh_session_tick(struct coh_session *s, cohort_time now, bool unfinished)
 {
 	const struct coh_session_config *c = &s->config;
 	cohort_time span = now - s->looked, step = step_of(c, unfinished);
+	bool heard = s->heard;
 
 	s->quiet = s->heard ? 0 : s->quiet + less(span, c->beat_in);
 	s->still = s->said ? 0 : s->still + span;
@@ -66,5 +72,21 @@ int coh_session_tick(struct coh_session *s, cohort_time now, bool unfinished)
 		return COHORT_ESILENT;
 	if (s->pending >= c->frame)
 		return COHORT_ESTALLED;
-	return c->beat_out != 0 && s->still >= c->beat_out - c->beat_out / PARTS ? COH_SESSION_BEAT : 0;
+	if (c->beat_out == 0 || s->still < c->beat_out - c->beat_out / PARTS)
+		return 0;
+	s->answers = heard;
+	return COH_SESSION_BEAT;
+}
+
+cohort_time coh_session_rest(const struct coh_session *s)
+{
+	const struct coh_session_config *c = &s->config;
+	cohort_time out = s->answers ? c->beat_out : c->beat_out - c->beat_out / FIRST;
+	cohort_time rest = s->pending >= 0 ? s->next - s->looked : COHORT_FOREVER, until;
+
+	if (c->beat_in != 0)
+		rest = less(rest, less(c->beat_in, c->silence - s->quiet));
+	if (c->beat_out != 0)
+		rest = less(rest, s->said ? out : out > s->still ? out - s->still : 0);
+	return __builtin_add_overflow(s->looked, rest, &until) ? COHORT_FOREVER : until;
 }

@@ -29,6 +29,7 @@ struct coh_session_config {
 	cohort_time beat_in;  /* the same of the peer */
 	cohort_time silence;  /* the peer is dead after so long; 0: the larger of 8 s and 4 beats */
 	cohort_time frame;    /* a frame must be whole after so long; 0: 30 s */
+	bool answers;         /* let the peer say its first BEAT first: for one of the two ends */
 };
 
 struct coh_session {
@@ -37,6 +38,7 @@ struct coh_session {
 	bool heard;          /* since the last tick: bytes came */
 	bool said;           /* since the last tick: bytes went out */
 	bool whole;          /* since the last tick: a frame was finished */
+	bool answers;        /* our last BEAT was an answer to the peer's */
 	cohort_time looked;  /* the last tick */
 	cohort_time next;    /* when to tick again; COHORT_FOREVER: nothing depends on time */
 	cohort_time quiet;   /* for how long nothing came */
@@ -64,6 +66,13 @@ static inline void coh_session_whole(struct coh_session *s)
 	s->whole = true;
 }
 
+/* What went out did so at the moment of the last tick: a BEAT. */
+static inline void coh_session_said_then(struct coh_session *s)
+{
+	s->said = false;
+	s->still = 0;
+}
+
 #define COH_SESSION_BEAT 1
 
 /*
@@ -74,6 +83,12 @@ static inline void coh_session_whole(struct coh_session *s)
  * peer has ended it so.
  */
 int coh_session_tick(struct coh_session *s, cohort_time now, bool unfinished);
+
+/*
+ * When to tick at the latest, for one who also ticks whenever something has come or gone, to the moment: no earlier
+ * than s->next.
+ */
+cohort_time coh_session_rest(const struct coh_session *s);
 
 /* Part of a frame has come: true when nothing measures yet how long it takes, so tick now. */
 static inline bool coh_session_unmeasured(const struct coh_session *s)

@@ -176,5 +176,6 @@ void coh_greeting_admit(struct coh_greeting *g)
 	(void)coh_conn_set_peer(g->conn, peer); /* without memory its address alone must do */
 	session.beat_out = (g->hs.config.features & COH_HANDSHAKE_BEAT) * COHORT_MS;
 	session.beat_in = (g->hs.peer.features & COH_HANDSHAKE_BEAT) * COHORT_MS;
+	session.answers = g->hs.config.role == COH_HANDSHAKE_SERVER;
 	coh_conn_begin_session(g->conn, &session);
 }

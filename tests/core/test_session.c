@@ -138,6 +138,44 @@ TEST(session, time_before_a_frame_began_is_not_its_own)
 	CHECK_EQ(s.looked - start, COH_SESSION_FRAME);
 }
 
+/* Two ends in a loop that steps them at their moments and when something comes: who beats of itself? */
+TEST(session, one_end_beats_and_the_other_answers)
+{
+	struct coh_session first = begin(BEAT, BEAT), second = begin(BEAT, BEAT);
+	cohort_time end = first.looked + 100 * BEAT;
+	int beats = 0;
+
+	second.answers = true;
+	while (coh_session_rest(&first) < end) {
+		REQUIRE(coh_session_rest(&first) < coh_session_rest(&second));
+		REQUIRE_EQ(coh_session_tick(&first, coh_session_rest(&first), false), COH_SESSION_BEAT);
+		coh_session_said_then(&first);
+		coh_session_heard(&second);
+		REQUIRE_EQ(coh_session_tick(&second, first.looked, false), COH_SESSION_BEAT);
+		coh_session_said_then(&second);
+		coh_session_heard(&first);
+		CHECK_EQ(coh_session_tick(&first, first.looked, false), 0);
+		beats++;
+	}
+	CHECK(beats >= 100 && beats <= 120);
+}
+
+TEST(session, who_steps_rests_until_a_beat_or_a_silence)
+{
+	struct coh_session s = begin(0, BEAT);
+	int rc = 0;
+
+	CHECK_EQ(coh_session_rest(&s), s.looked + BEAT);
+	while (rc == 0)
+		rc = coh_session_tick(&s, coh_session_rest(&s), false);
+	CHECK_EQ(rc, COHORT_ESILENT);
+	CHECK_EQ(s.looked, COHORT_SECOND + COH_SESSION_SILENCE);
+	s = begin(0, 0);
+	CHECK_EQ(coh_session_rest(&s), COHORT_FOREVER);
+	CHECK_EQ(coh_session_tick(&s, s.looked, true), 0);
+	CHECK_EQ(coh_session_rest(&s), s.next);
+}
+
 /* One look of S at NOW: what has arrived, and the beat for the other end, which takes a while. */
 static int look(struct coh_session *s, cohort_time now, cohort_time *arrives, cohort_time *sent)
 {

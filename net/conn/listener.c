@@ -148,6 +148,8 @@ static int listener_step(struct cohort_listener *l, int ms, struct cohort_error 
 		else if (l->found == NULL)
 			(void)coh_listener_hear(l, events[i].data.ptr);
 	}
+	if (!waiting)
+		l->allowance = 1;
 	/* Newcomers last: a stranger who stood in EVENTS may have to go for them. */
 	if (waiting && l->found == NULL)
 		rc = coh_listener_take(l);
@@ -272,6 +274,7 @@ int cohort_listen(struct cohort_listener **out, const char *address,
 	if (l == NULL)
 		return coh_fail(err, -ENOMEM, "cannot listen at %.200s: no memory", address);
 	l->bound.fd = l->epoll = l->timer = l->reserve = -1;
+	l->allowance = 1;
 	l->source = coh_sockaddr_source;
 	rc = coh_address_parse(&a, address, err);
 	if (rc == 0)

@@ -128,6 +128,10 @@ static int door_failed(struct cohort_listener *l, int e)
 	}
 }
 
+/*
+ * An accept that finds nobody costs as much as one that does.  So one is made where one caller was heard of,
+ * and twice as many each time that they were not enough.
+ */
 int coh_listener_take(struct cohort_listener *l)
 {
 	struct coh_listener_newcomer n;
@@ -135,7 +139,7 @@ int coh_listener_take(struct cohort_listener *l)
 	socklen_t len;
 	int rc = 0;
 
-	for (int i = 0; i < BATCH && rc == 0 && l->found == NULL; i++) {
+	for (int i = 0; i < l->allowance && rc == 0 && l->found == NULL; i++) {
 		len = sizeof sa;
 		n.fd = accept4(l->bound.fd, (struct sockaddr *)&sa, &len, SOCK_CLOEXEC);
 		if (n.fd < 0) {
@@ -146,5 +150,7 @@ int coh_listener_take(struct cohort_listener *l)
 		door_text(l, (struct sockaddr *)&sa, len, &n);
 		door_meet(l, &n);
 	}
+	if (rc == 0 && l->allowance < BATCH)
+		l->allowance *= 2;
 	return rc < 0 ? rc : 0;
 }

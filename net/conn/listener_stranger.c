@@ -140,12 +140,15 @@ static enum coh_penalty_why penalty_for(const struct coh_listener_stranger *s, i
 
 static void last_keep(struct cohort_listener *l, const struct coh_listener_stranger *s)
 {
+	static const char digits[] = "0123456789abcdef";
 	struct coh_listener_last *last = &l->last;
 
 	last->peer = s->greeting.hs.peer;
 	snprintf(last->address, sizeof last->address, "%s", cohort_conn_peer(s->conn));
-	for (int i = 0; i < COH_HANDSHAKE_UUID; i++)
-		snprintf(last->uuid + 2 * i, 3, "%02x", last->peer.uuid[i]);
+	for (int i = 0; i < COH_HANDSHAKE_UUID; i++) {
+		last->uuid[2 * i] = digits[last->peer.uuid[i] >> 4];
+		last->uuid[2 * i + 1] = digits[last->peer.uuid[i] & 15];
+	}
 	last->told = (struct cohort_peer){.name = last->peer.name,
 	    .uuid = last->uuid,
 	    .address = last->address,

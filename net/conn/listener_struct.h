@@ -26,6 +26,7 @@ struct cohort_listener {
 	cohort_time paused; /* not accepting until then; 0: accepting */
 	cohort_time complained; /* last, that there is nothing to accept with */
 	cohort_time armed;  /* what the timer is set to; 0: not set; < 0: it rings */
+	int allowance;      /* of accepts in this step */
 	struct coh_strangers strangers;
 	struct coh_loglimit log;
 	coh_listener_source_fn source;

@@ -24,7 +24,7 @@ static struct house {
 	struct guest {
 		pthread_t thread;
 		struct cohort_net_options options;
-		char name[16];
+		char name[24];
 		struct cohort_conn *conn;
 		struct cohort_error err;
 		int rc;

@@ -116,29 +116,35 @@ const char *pool_line(const char *path)
 	return line;
 }
 
-static int open_node(struct cohort_pool **p, struct cohort_pool_options *o,
+/* What a node, or the pool itself, listens at; NULL: the kind has no nodes. */
+static const char *listening_at(char address[512])
+{
+	if (strcmp(kind(), "tcp") == 0 || strcmp(kind(), "listen") == 0)
+		return "tcp://127.0.0.1:0";
+	if (strcmp(kind(), "tls") == 0 || strcmp(kind(), "listen_tls") == 0)
+		return "tls://127.0.0.1:0";
+	if (strcmp(kind(), "unix") != 0)
+		return NULL;
+	snprintf(address, 512, "unix:%s", test_path("node.sock"));
+	return address;
+}
+
+static int open_node(struct cohort_pool **p, const char *address, struct cohort_pool_options *o,
     struct cohort_error *err)
 {
-	const char *listen = strcmp(kind(), "unix") == 0 ? "unix:"
-	    : strcmp(kind(), "tls") == 0		 ? "tls://127.0.0.1:0"
-							 : "tcp://127.0.0.1:0";
-	char address[512];
-
-	snprintf(address, sizeof address, "%s%s", listen,
-	    strcmp(kind(), "unix") == 0 ? test_path("node.sock") : "");
-	o->key_file = pool_key();
 	pool_agent((const char *const[]){"--listen", address, "--key", o->key_file, "--slots", "2",
 	    "--port-file", test_path("port"), NULL});
 	return cohort_pool_open(p, pool_line(test_path("port")), o, err);
 }
 
-static int open_listen(struct cohort_pool **p, struct cohort_pool_options *o,
+static int open_listen(struct cohort_pool **p, const char *address, struct cohort_pool_options *o,
     struct cohort_error *err)
 {
+	char home[600];
 	int rc;
 
-	o->key_file = pool_key();
-	rc = cohort_pool_open(p, "listen:tcp://127.0.0.1:0", o, err);
+	snprintf(home, sizeof home, "listen:%s", address);
+	rc = cohort_pool_open(p, home, o, err);
 	if (rc == 0)
 		pool_agent((const char *const[]){"--join", cohort_pool_address(*p), "--key",
 		    o->key_file, "--slots", "2", NULL});
@@ -149,15 +155,18 @@ int pool_try(struct cohort_pool **p, const struct cohort_pool_options *options,
     struct cohort_error *err)
 {
 	struct cohort_pool_options o = {0};
+	char text[512];
+	const char *address = listening_at(text);
 
 	pool_program();
 	if (options != NULL)
 		o = *options;
 	o.deadline = cohort_in(test_span(10 * COHORT_SECOND));
-	if (strcmp(kind(), "tcp") == 0 || strcmp(kind(), "tls") == 0 || strcmp(kind(), "unix") == 0)
-		return open_node(p, &o, err);
-	if (strcmp(kind(), "listen") == 0)
-		return open_listen(p, &o, err);
+	if (address != NULL) {
+		o.key_file = pool_key();
+		return strncmp(kind(), "listen", 6) == 0 ? open_listen(p, address, &o, err)
+							 : open_node(p, address, &o, err);
+	}
 	return cohort_pool_open(p,
 	    strcmp(kind(), "inline") == 0	? "inline:"
 		: strcmp(kind(), "thread") == 0 ? "thread:2"

@@ -126,16 +126,16 @@ static void *load_main(void *arg)
 	return NULL;
 }
 
-/* Until both nodes are there, with work as the clock. */
-static void all_here(struct cluster *c)
+/* Until COUNT nodes are there, with work as the clock. */
+static void are_here(struct cluster *c, unsigned count)
 {
 	cohort_time deadline = PATIENCE;
 	int32_t x = 1;
 	int64_t y;
 
-	while (pool_stats(c->pool).members < NODES && cohort_now() < deadline)
+	while (pool_stats(c->pool).members != count && cohort_now() < deadline)
 		CHECK_EQ(cohort_pool_apply(c->pool, deadline, NULL, "square", &x, &y), 0);
-	CHECK_EQ(pool_stats(c->pool).members, NODES);
+	CHECK_EQ(pool_stats(c->pool).members, count);
 }
 
 static void cluster_open(struct cluster *c, const char *address)
@@ -159,7 +159,7 @@ static void cluster_open(struct cluster *c, const char *address)
 		copy_key(c, c->nodes[i].file);
 		node_start(c, &c->nodes[i]);
 	}
-	all_here(c);
+	are_here(c, NODES);
 	REQUIRE_EQ(pthread_create(&c->load, NULL, load_main, c), 0);
 }
 
@@ -192,8 +192,9 @@ static void rejoin(struct cluster *c)
 {
 	for (int i = 0; i < NODES; i++) {
 		node_stop(&c->nodes[i]);
+		are_here(c, NODES - 1); /* its end is noticed: the next to be counted is the new one */
 		node_start(c, &c->nodes[i]);
-		all_here(c);
+		are_here(c, NODES);
 	}
 }
 
@@ -217,4 +218,9 @@ static void goes_over(const char *address)
 TEST_TIMEOUT(rotation, under_load_fails_no_task, 60)
 {
 	goes_over("listen:tcp://127.0.0.1:0");
+}
+
+TEST_TIMEOUT(rotation, under_load_and_tls_fails_no_task, 60)
+{
+	goes_over("listen:tls://127.0.0.1:0");
 }

@@ -10,12 +10,13 @@
  *
  * Rejected: a lock in the handle (a lock per message for the few who share one).
  */
-#include "conn/conn_struct.h"
+#include "conn/conn_block.h"
 
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/mem.h"
 #include "base/object.h"
+#include "wire/codec.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -50,6 +51,7 @@ void coh_conn_dispose(struct cohort_conn *c)
 	COH_ASSERT(c->magic == COH_CONN_MAGIC);
 	c->magic = 0;
 	coh_conn_came_drop(c);
+	coh_conn_block_free(c);
 	coh_free(c->in.data);
 	coh_free(c->in.old);
 	coh_buf_fini(&c->out.held);
@@ -194,9 +196,17 @@ int coh_conn_next_frame(
     struct cohort_conn *c, struct coh_frame *f, const void **body, cohort_time deadline)
 {
 	int rc = coh_conn_in_peek(c, f, deadline);
+	const void *copy = NULL;
 
+	if (rc == 0 && c->in.block != NULL) {
+		copy = coh_conn_block_copy(c, f->length);
+		if (copy == NULL)
+			return coh_conn_fail_code(c, -ENOMEM);
+	}
 	if (rc == 0)
-		*body = coh_conn_in_take(c, f);
+		*body = coh_conn_in_take(c);
+	if (copy != NULL)
+		*body = copy;
 	return rc;
 }
 
@@ -280,7 +290,7 @@ int coh_conn_expect(
 	int rc;
 
 	while ((rc = coh_conn_in_peek(c, f, deadline)) == 0 && f->type == COH_FRAME_PONG) {
-		coh_conn_in_take(c, f);
+		coh_conn_in_take(c);
 		if (coh_clock_passed(deadline))
 			return coh_conn_fail_code(c, COHORT_ETIMEDOUT);
 	}
@@ -303,9 +313,9 @@ int cohort_conn_recv(struct cohort_conn *c, struct cohort_message *m, cohort_tim
 	rc = coh_conn_expect(c, COH_FRAME_MESSAGE, &f, deadline);
 	if (rc != 0)
 		return rc;
-	rc = cohort_message_load(m, coh_conn_in_body(c), f.length, c->error);
+	rc = coh_message_load_copy(m, coh_conn_in_body(c), f.length, c->error);
 	if (rc != -ENOMEM)
-		coh_conn_in_take(c, &f);
+		coh_conn_in_take(c);
 	return rc != 0 ? coh_fail_in(c->error, rc, "message from %s", c->peer) : 0;
 }
 
@@ -317,7 +327,7 @@ int cohort_conn_recv_bytes(
 
 	if (rc != 0)
 		return rc;
-	*data = coh_conn_in_take(c, &f);
+	*data = coh_conn_in_take(c);
 	*size = f.length;
 	return 0;
 }
@@ -328,7 +338,7 @@ bool coh_conn_message_ready(struct cohort_conn *c)
 	int rc;
 
 	while ((rc = coh_conn_in_look(c, &f)) == 1 && f.type == COH_FRAME_PONG)
-		coh_conn_in_take(c, &f);
+		coh_conn_in_take(c);
 	return rc != 0;
 }
 

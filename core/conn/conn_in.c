@@ -11,7 +11,7 @@
  *
  * Rejected: a buffer per message (two allocations and a copy each), a ring (a body could wrap).
  */
-#include "conn/conn_struct.h"
+#include "conn/conn_block.h"
 
 #include "base/clock.h"
 #include "base/err.h"
@@ -283,8 +283,13 @@ bool coh_conn_in_more(struct cohort_conn *c)
 }
 
 /* Let go of what was lent. */
-static void in_settle(struct coh_conn_in *in)
+static void in_settle(struct cohort_conn *c)
 {
+	struct coh_conn_in *in = &c->in;
+
+	in->block = NULL;
+	if (c->blocks != NULL)
+		coh_conn_block_settle(c);
 	if (in->lent != 0) {
 		in_drop(in, in->lent);
 		in->lent = 0;
@@ -341,13 +346,30 @@ static int in_unfinished(struct cohort_conn *c)
 	return 0;
 }
 
+/* The whole frame F is at the head.  1: it is the caller's; 0: it was ours; or how C ended. */
+static int in_control(struct cohort_conn *c, struct coh_frame *f)
+{
+	switch (f->type) {
+	case COH_FRAME_PING:
+		coh_conn_out_pong(c, f, coh_conn_in_body(c));
+		return 0;
+	case COH_FRAME_BEAT:
+		return 0;
+	case COH_FRAME_BLOCK:
+	case COH_FRAME_BLOCK_BACK:
+		return coh_conn_block_look(c, f);
+	default:
+		return 1;
+	}
+}
+
 /* As coh_conn_in_look; when it is 0, *NEED is how many bytes the frame will have in all. */
 static int in_look(struct cohort_conn *c, struct coh_frame *f, size_t *need)
 {
 	struct coh_conn_in *in = &c->in;
 	int rc;
 
-	in_settle(in);
+	in_settle(c);
 	for (;;) {
 		if (in->failure != 0)
 			return coh_conn_fail_again(c, in->failure);
@@ -364,10 +386,10 @@ static int in_look(struct cohort_conn *c, struct coh_frame *f, size_t *need)
 		if (rc != 0)
 			return rc;
 		coh_session_whole(&c->session);
-		if (f->type != COH_FRAME_PING && f->type != COH_FRAME_BEAT)
-			return 1;
-		if (f->type == COH_FRAME_PING)
-			coh_conn_out_pong(c, f, in->data + in->head + in->header);
+		in->wire = *need;
+		rc = in_control(c, f);
+		if (rc != 0)
+			return rc;
 		in_drop(in, *need);
 	}
 }
@@ -397,9 +419,11 @@ int coh_conn_in_peek(struct cohort_conn *c, struct coh_frame *f, cohort_time dea
 	return rc > 0 ? 0 : rc;
 }
 
-const void *coh_conn_in_take(struct cohort_conn *c, const struct coh_frame *f)
+const void *coh_conn_in_take(struct cohort_conn *c)
 {
-	c->in.lent = c->in.header + (size_t)f->length;
+	c->in.lent = c->in.wire;
+	if (c->in.block != NULL)
+		coh_conn_block_lend(c);
 	return coh_conn_in_body(c);
 }
 
@@ -443,7 +467,8 @@ void coh_conn_rest(struct cohort_conn *c)
 {
 	struct coh_conn_in *in = &c->in;
 
-	in_settle(in);
+	in_settle(c);
+	coh_conn_block_rest(c);
 	if (in_held(in) == 0) {
 		coh_free(in->data);
 		in->data = NULL;

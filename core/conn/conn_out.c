@@ -12,7 +12,7 @@
  * Rejected: reporting how much was sent (every caller would have to finish the frame), and
  * ending the connection at a deadline (a slow peer is not a lost one).
  */
-#include "conn/conn_struct.h"
+#include "conn/conn_block.h"
 
 #include <errno.h>
 #include <string.h>
@@ -254,9 +254,20 @@ static int out_gathered(
 	return 0;
 }
 
+/* The frame lies in a block: what says so is small, and goes as small frames do. */
+static int out_boxed(struct cohort_conn *c, const struct coh_conn_boxed *b, cohort_time deadline)
+{
+	int rc = out_copied(c, &b->o, deadline);
+
+	if (rc != 0)
+		coh_conn_block_undo(c, b);
+	return rc;
+}
+
 int coh_conn_out_frame(
     struct cohort_conn *c, const struct coh_conn_outgoing *o, cohort_time deadline)
 {
+	struct coh_conn_boxed b;
 	int rc = out_failure(c);
 
 	if (rc != 0)
@@ -265,6 +276,10 @@ int coh_conn_out_frame(
 		return coh_conn_fail(c, COHORT_ETOOBIG,
 		    "the peer does not take what is sent: %zu bytes wait, the limit is %zu",
 		    coh_conn_pending(c), c->out.keep);
+	if (o->frame->length >= COH_BLOCK_LEAST && coh_conn_block_fill(c, o, &b))
+		return out_boxed(c, &b, deadline);
+	if (c->blocks != NULL)
+		coh_conn_block_calm(c);
 	if (o->frame->length <= COPY_MAX)
 		return out_copied(c, o, deadline);
 	return out_gathered(c, o, deadline);

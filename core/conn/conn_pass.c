@@ -13,7 +13,7 @@
  *
  * Rejected: a socket of its own for descriptors (their order among the messages would be lost).
  */
-#include "conn/conn_struct.h"
+#include "conn/conn_block.h"
 
 #include "base/buf.h"
 #include "base/err.h"
@@ -55,7 +55,8 @@ void coh_conn_came(struct cohort_conn *c, int fd)
 int coh_conn_came_judge(struct cohort_conn *c, const struct coh_frame *f)
 {
 	struct coh_conn_in *in = &c->in;
-	bool due = f->type == COH_FRAME_PASS;
+	bool due = f->type == COH_FRAME_PASS ||
+	    (f->type == COH_FRAME_BLOCK && f->flags == COH_BLOCK_OFFER);
 
 	if (in->ncame != 0 && in->came[0].end <= in->total - (in->tail - in->head))
 		return in->failure = coh_conn_fail(
@@ -138,11 +139,11 @@ static int pass_expect(
 }
 
 /* Take the frame that was seen last, and its descriptor: that, or -errno. */
-static int pass_take(struct cohort_conn *c, const struct coh_frame *f, const void **body)
+static int pass_take(struct cohort_conn *c)
 {
 	int fd = coh_conn_came_take(c);
 
-	*body = coh_conn_in_take(c, f);
+	(void)coh_conn_in_take(c);
 	if (fd < 0)
 		return coh_conn_fail(c, fd,
 		    "a descriptor that was sent is lost, there was no room for it here: %s",
@@ -152,13 +153,12 @@ static int pass_take(struct cohort_conn *c, const struct coh_frame *f, const voi
 
 int cohort_conn_recv_fd(struct cohort_conn *c, int *fd, cohort_time deadline)
 {
-	const void *body;
 	struct coh_frame f;
 	int rc = pass_expect(c, PASS_FD, &f, deadline);
 
 	*fd = -1;
 	if (rc == 0)
-		rc = pass_take(c, &f, &body);
+		rc = pass_take(c);
 	if (rc < 0)
 		return rc;
 	*fd = rc;
@@ -187,6 +187,11 @@ static int conn_check(struct cohort_conn *c, struct cohort_conn *sent, cohort_ti
 	if (sent->in.ncame != 0)
 		return coh_conn_fail(c, COHORT_ESTATE,
 		    "the connection to %s holds descriptors that were not received yet",
+		    sent->peer);
+	if (coh_conn_block_any(sent))
+		return coh_conn_fail(c, COHORT_ESTATE,
+		    "the connection to %s has moved large messages through memory it shares with its "
+		    "peer, which cannot be handed over",
 		    sent->peer);
 	rc = coh_conn_out_flush(sent, deadline);
 	return rc == 0
@@ -313,7 +318,6 @@ static int conn_rebuild(struct cohort_conn *c, int fd, const unsigned char *stat
 int cohort_conn_recv_conn(
     struct cohort_conn *c, struct cohort_conn **received, cohort_time deadline)
 {
-	const void *body;
 	struct coh_frame f;
 	int rc = pass_expect(c, PASS_CONN, &f, deadline);
 
@@ -326,6 +330,6 @@ int cohort_conn_recv_conn(
 		return c->in.failure = rc;
 	if (rc != 0)
 		return rc; /* it is kept */
-	rc = pass_take(c, &f, &body);
+	rc = pass_take(c);
 	return rc < 0 ? rc : 0;
 }

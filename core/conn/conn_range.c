@@ -70,7 +70,7 @@ int cohort_conn_recv_most(
 	if (rc == 0)
 		rc = range_expect(c, &f, most, size, deadline);
 	if (rc == 0)
-		*data = coh_conn_in_take(c, &f);
+		*data = coh_conn_in_take(c);
 	return rc;
 }
 
@@ -89,7 +89,7 @@ int cohort_conn_recv_range(struct cohort_conn *c, void *buffer, size_t size, siz
 		return rc;
 	if (f.length != 0)
 		memcpy((char *)buffer + offset, coh_conn_in_body(c), f.length);
-	coh_conn_in_take(c, &f);
+	coh_conn_in_take(c);
 	return 0;
 }
 

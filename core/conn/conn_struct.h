@@ -28,6 +28,8 @@ struct coh_conn_in {
 	size_t lent;
 	unsigned char *old; /* a block that holds what was lent, when more had to be read meanwhile */
 	size_t header;     /* bytes of the header of the frame last looked at */
+	size_t wire;       /* and of all of it, as it came */
+	const unsigned char *block; /* where its body is when not behind the header: see conn_block.h */
 	unsigned int reads;
 	unsigned int calm; /* reads since a message last needed more than the least capacity */
 	bool drained;      /* the last read took all there was */
@@ -57,6 +59,7 @@ struct cohort_conn {
 	void *self;
 	struct coh_conn_in in;
 	struct coh_conn_out out;
+	struct coh_conn_blocks *blocks; /* NULL until a large message goes or comes */
 	struct coh_session session; /* with peers that came by listen or dial */
 	struct cohort_error *error; /* apart, so that a const connection can find its words late */
 	char *peer;
@@ -108,12 +111,12 @@ int coh_conn_in_look(struct cohort_conn *c, struct coh_frame *f);
 int coh_conn_in_peek(struct cohort_conn *c, struct coh_frame *f, cohort_time deadline);
 
 /* Take the frame that was seen last; its body stays lent until the next look. */
-const void *coh_conn_in_take(struct cohort_conn *c, const struct coh_frame *f);
+const void *coh_conn_in_take(struct cohort_conn *c);
 
 /* The body of the frame that was seen last. */
 static inline const void *coh_conn_in_body(const struct cohort_conn *c)
 {
-	return c->in.data + c->in.head + c->in.header;
+	return c->in.block != NULL ? c->in.block : c->in.data + c->in.head + c->in.header;
 }
 
 /* Read once without waiting: true when something came (or C ended). */

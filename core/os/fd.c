@@ -88,7 +88,7 @@ void coh_fd_timer_set(int fd, cohort_time when)
 
 int coh_fd_memory(const char *name)
 {
-	return result(fault_due() ? -1 : memfd_create(name, MFD_CLOEXEC));
+	return result(fault_due() ? -1 : memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING));
 }
 
 int coh_fd_open(const char *path, int flags)

@@ -10,7 +10,20 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
+#include <stdbool.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#ifndef MADV_POPULATE_READ
+#define MADV_POPULATE_READ 22 /* since Linux 5.14 */
+#define MADV_POPULATE_WRITE 23
+#endif
+
+#define SEALS (F_SEAL_SHRINK | F_SEAL_GROW)
 
 int coh_shm_new(const char *name, size_t size)
 {
@@ -34,4 +47,65 @@ void coh_shm_unmap(void *p, size_t size)
 {
 	if (p != NULL)
 		munmap(p, size);
+}
+
+/* Making a file larger than this limit would raise SIGXFSZ. */
+static bool size_allowed(size_t size)
+{
+	struct rlimit limit;
+
+	return getrlimit(RLIMIT_FSIZE, &limit) == 0 &&
+	    (limit.rlim_cur == RLIM_INFINITY || limit.rlim_cur >= size);
+}
+
+int coh_shm_new_sealed(const char *name, size_t size)
+{
+	int fd = size_allowed(size) ? coh_fd_memory(name) : -EFBIG, e;
+
+	if (fd < 0)
+		return fd;
+	if (ftruncate(fd, (off_t)size) == 0 && fcntl(fd, F_ADD_SEALS, SEALS | F_SEAL_SEAL) == 0)
+		return fd;
+	e = errno;
+	coh_fd_close(&fd);
+	return -e;
+}
+
+/* Not in huge pages: where there are none left, reading a hole in those is a SIGBUS after all. */
+int coh_shm_check_sealed(int fd, size_t size)
+{
+	struct statfs fs;
+	struct stat st;
+	int seals = fcntl(fd, F_GET_SEALS);
+
+	if (seals < 0 || (seals & SEALS) != SEALS || fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) ||
+	    st.st_size != (off_t)size || fstatfs(fd, &fs) != 0 || fs.f_type != TMPFS_MAGIC)
+		return -EINVAL;
+	return 0;
+}
+
+void *coh_shm_map_read(int fd, size_t size)
+{
+	void *p = mmap(NULL, size, PROT_READ, MAP_SHARED, fd, 0);
+
+	return p == MAP_FAILED ? NULL : p;
+}
+
+/* One call in place of a page fault for each page; where it is not known the faults do it. */
+int coh_shm_reserve(int fd, void *p, size_t offset, size_t size)
+{
+	if (madvise(p, size, MADV_POPULATE_WRITE) == 0)
+		return 0;
+	return errno == EINVAL ? -posix_fallocate(fd, (off_t)offset, (off_t)size) : -errno;
+}
+
+int coh_shm_touch(void *p, size_t size)
+{
+	return madvise(p, size, MADV_POPULATE_READ) == 0 || errno == EINVAL ? 0 : -errno;
+}
+
+void coh_shm_discard(int fd, size_t size)
+{
+	/* What cannot be given back stays: no harm but its memory. */
+	(void)fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, (off_t)size);
 }

@@ -1,4 +1,8 @@
-/* shm.h - memory that processes share through a descriptor: nothing has a name, nothing can leak. */
+/*
+ * shm.h - memory that processes share through a descriptor: nothing has a name, nothing can leak.
+ *
+ * Functions that can fail return -errno, or NULL with errno.  Any thread.
+ */
 #ifndef COH_OS_SHM_H
 #define COH_OS_SHM_H
 
@@ -10,5 +14,24 @@ int coh_shm_new(const char *name, size_t size);
 /* SIZE bytes of it, mapped; NULL when they cannot be (errno).  End with coh_shm_unmap. */
 void *coh_shm_map(int fd, size_t size);
 void coh_shm_unmap(void *p, size_t size);
+
+/*
+ * A segment of SIZE bytes, no page of it reserved, sealed: its size can never change, so that who
+ * maps it on another's word is safe from a SIGBUS.  Gives the descriptor.
+ */
+int coh_shm_new_sealed(const char *name, size_t size);
+
+/* FD, which a peer gave, is such a segment of SIZE bytes: 0, or -EINVAL. */
+int coh_shm_check_sealed(int fd, size_t size);
+
+/* The same as coh_shm_map, for reading only. */
+void *coh_shm_map_read(int fd, size_t size);
+
+/* Have SIZE bytes at P (page-aligned, mapped from FD at OFFSET) ready to be written, or to be read. */
+int coh_shm_reserve(int fd, void *p, size_t offset, size_t size);
+int coh_shm_touch(void *p, size_t size);
+
+/* Give the pages of the first SIZE bytes of FD back to the system: they read as zeroes. */
+void coh_shm_discard(int fd, size_t size);
 
 #endif

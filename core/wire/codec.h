@@ -65,6 +65,13 @@ int coh_message_unpack(struct cohort_message *m, int index, va_list ap);
 int coh_message_borrow(
     struct cohort_message *m, const void *image, size_t size, struct cohort_error *err);
 
+/*
+ * As cohort_message_load, for DATA that somebody else may change meanwhile: it is copied first and
+ * checked then.  DATA is not M's own.  After -ENOMEM nothing was looked at.
+ */
+int coh_message_load_copy(
+    struct cohort_message *m, const void *data, size_t size, struct cohort_error *err);
+
 /* A new message of an already parsed format; NULL when there is no memory. */
 struct cohort_message *coh_message_new(const struct coh_format *f);
 

@@ -39,6 +39,8 @@ enum coh_frame_type {
 	COH_FRAME_BEAT = 0x14, /* I live; id: nanoseconds since I last heard you */
 	/* over Unix sockets alone */
 	COH_FRAME_PASS = 0x18, /* one descriptor goes with it; channel: what it is; body: its state */
+	COH_FRAME_BLOCK = 0x19, /* channel: its number; body: the header of the frame in it; or an offer */
+	COH_FRAME_BLOCK_BACK = 0x1a, /* channel: its number; flags: 1 if it was refused */
 	/* between a pool and its members */
 	COH_FRAME_HELLO = 0x20,    /* member: who I am, slots, registry digest */
 	COH_FRAME_JOB = 0x21,      /* pool to agent: which program to run */
@@ -63,8 +65,8 @@ struct coh_frame {
 /* How far a connection has come; decides which types and lengths are legal. */
 enum coh_frame_phase {
 	COH_PHASE_STRANGER, /* before authentication: hello, proof, refuse; 1 KiB */
-	COH_PHASE_USER,     /* the user's messages: MESSAGE, BYTES, PASS, PING, PONG, BEAT */
-	COH_PHASE_MEMBER,   /* a pool and its members: HELLO..CANCEL, PING, PONG, BEAT */
+	COH_PHASE_USER,     /* the user's messages: MESSAGE, BYTES, PASS, PING, PONG, BEAT, BLOCK */
+	COH_PHASE_MEMBER,   /* a pool and its members: HELLO..CANCEL, PING, PONG, BEAT, BLOCK */
 	COH_PHASE_COUNT,
 };
 

@@ -265,6 +265,23 @@ int cohort_message_load(
 	return 0;
 }
 
+int coh_message_load_copy(
+    struct cohort_message *m, const void *data, size_t size, struct cohort_error *err)
+{
+	int rc;
+
+	cohort_message_reset(m);
+	rc = coh_buf_put(&m->image, data, size);
+	if (rc != 0)
+		return coh_fail_errno(err, ENOMEM, "message of %zu bytes", size);
+	rc = coh_codec_check(m->format, m->image.data, size, err);
+	if (rc == 0)
+		message_loaded(m, m->image.data, size);
+	else
+		cohort_message_reset(m);
+	return rc;
+}
+
 int coh_message_borrow(
     struct cohort_message *m, const void *image, size_t size, struct cohort_error *err)
 {

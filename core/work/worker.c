@@ -175,6 +175,8 @@ static int worker_loop(struct worker *w)
 			rc = coh_conn_next_frame(w->conn, &f, &body, COHORT_NOW);
 		if (rc == 0)
 			rc = worker_frame(w, &f, body);
+		else if (rc == COHORT_ETIMEDOUT)
+			rc = 0; /* what was held was not for us */
 	}
 	return rc == 0 || rc == COHORT_EOF ? 0 : 1;
 }

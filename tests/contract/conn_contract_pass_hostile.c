@@ -4,6 +4,7 @@
  * The peer writes raw frames, with descriptors of its choice beside them, onto one end of a pair.
  */
 #include "contract/joined.h"
+#include "contract/rogue.h"
 #include "os/fd.h"
 #include "support/test.h"
 
@@ -13,54 +14,16 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-struct raw {
-	struct cohort_conn *conn; /* the honest end */
-	int socket;
-};
-
-static struct raw raw_open(enum coh_frame_phase phase)
+/* A frame with N new descriptors beside it. */
+static void raw_send(struct rogue *r, struct coh_frame f, const void *body, int n)
 {
-	struct raw r;
-	int fds[2];
-
-	REQUIRE_EQ(coh_fd_pair(fds, SOCK_STREAM), 0);
-	REQUIRE_EQ(coh_conn_from_fd(&r.conn, fds[0], phase, "rogue", NULL), 0);
-	r.socket = fds[1];
-	return r;
-}
-
-static void raw_close(struct raw *r)
-{
-	cohort_conn_close(r->conn);
-	close(r->socket);
-}
-
-/* A frame with SIZE bytes at BODY, and N new descriptors beside it. */
-static void raw_send(struct raw *r, struct coh_frame f, const void *body, int n)
-{
-	unsigned char header[COH_FRAME_SIZE];
-	struct iovec iov[2] = {{header, sizeof header}, {(void *)(uintptr_t)body, f.length}};
 	int fds[COH_FD_PASS];
 
-	coh_frame_encode(&f, header);
 	for (int i = 0; i < n; i++)
 		fds[i] = eventfd(0, EFD_CLOEXEC);
-	CHECK_EQ(coh_fd_send(r->socket, iov, 2, fds, n), (ssize_t)(sizeof header + f.length));
+	rogue_send(r, f, body, fds, n);
 	for (int i = 0; i < n; i++)
 		close(fds[i]);
-}
-
-static void expect_end(struct raw *r, const char *why)
-{
-	const void *data;
-	size_t size;
-	int rc;
-
-	while ((rc = cohort_conn_recv_bytes(r->conn, &data, &size, joined_patience())) == 0)
-		;
-	CHECK_EQ(rc, COHORT_EPROTOCOL);
-	CHECK_HAS(cohort_conn_error(r->conn), why);
-	raw_close(r);
 }
 
 static const struct coh_frame bytes = {.type = COH_FRAME_BYTES, .length = 3};
@@ -68,24 +31,24 @@ static const struct coh_frame pass_fd = {.type = COH_FRAME_PASS, .channel = 1};
 
 TEST(conn_pass_hostile, a_descriptor_that_no_frame_announces_ends_it)
 {
-	struct raw r = raw_open(COH_PHASE_USER);
+	struct rogue r = rogue_open(COH_PHASE_USER);
 
 	raw_send(&r, bytes, "abc", 1);
 	raw_send(&r, bytes, "def", 0);
-	expect_end(&r, "no message announced");
+	rogue_expect_end(&r, "no message announced");
 }
 
 TEST(conn_pass_hostile, more_than_one_with_a_frame_end_it)
 {
-	struct raw r = raw_open(COH_PHASE_USER);
+	struct rogue r = rogue_open(COH_PHASE_USER);
 
 	raw_send(&r, pass_fd, NULL, COH_FD_PASS);
-	expect_end(&r, "more descriptors");
+	rogue_expect_end(&r, "more descriptors");
 }
 
 TEST(conn_pass_hostile, one_with_each_byte_of_a_frame_ends_it)
 {
-	struct raw r = raw_open(COH_PHASE_USER);
+	struct rogue r = rogue_open(COH_PHASE_USER);
 	unsigned char header[COH_FRAME_SIZE];
 	struct iovec iov;
 	int fd = eventfd(0, EFD_CLOEXEC);
@@ -96,42 +59,39 @@ TEST(conn_pass_hostile, one_with_each_byte_of_a_frame_ends_it)
 		CHECK_EQ(coh_fd_send(r.socket, &iov, 1, &fd, 1), 1);
 	}
 	close(fd);
-	expect_end(&r, "more descriptors");
+	rogue_expect_end(&r, "more descriptors");
 }
 
 TEST(conn_pass_hostile, a_frame_without_its_descriptor_ends_it)
 {
-	struct raw r = raw_open(COH_PHASE_USER);
+	struct rogue r = rogue_open(COH_PHASE_USER);
 
 	raw_send(&r, pass_fd, NULL, 0);
-	expect_end(&r, "without its descriptor");
+	rogue_expect_end(&r, "without its descriptor");
 }
 
 TEST(conn_pass_hostile, a_pass_of_an_unknown_kind_ends_it)
 {
-	struct raw r = raw_open(COH_PHASE_USER);
+	struct rogue r = rogue_open(COH_PHASE_USER);
 	struct coh_frame f = {.type = COH_FRAME_PASS, .channel = 3};
 	int fd;
 
 	raw_send(&r, f, NULL, 1);
 	CHECK_EQ(cohort_conn_recv_fd(r.conn, &fd, joined_patience()), COHORT_EPROTOCOL);
-	expect_end(&r, "unknown kind");
+	rogue_expect_end(&r, "unknown kind");
 }
 
 /* A state of SIZE bytes with a descriptor that is no socket is no connection. */
 static void expect_no_conn(const char *state, size_t size, int fd)
 {
-	struct raw r = raw_open(COH_PHASE_USER);
+	struct rogue r = rogue_open(COH_PHASE_USER);
 	struct coh_frame f = {.type = COH_FRAME_PASS, .channel = 2, .length = (uint32_t)size};
-	unsigned char header[COH_FRAME_SIZE];
-	struct iovec iov[2] = {{header, sizeof header}, {(void *)(uintptr_t)state, size}};
 	struct cohort_conn *got;
 
-	coh_frame_encode(&f, header);
-	CHECK_EQ(coh_fd_send(r.socket, iov, 2, &fd, 1), (ssize_t)(sizeof header + size));
+	rogue_send(&r, f, state, &fd, 1);
 	CHECK_EQ(cohort_conn_recv_conn(r.conn, &got, joined_patience()), COHORT_EPROTOCOL);
 	CHECK(got == NULL);
-	expect_end(&r, "is no connection");
+	rogue_expect_end(&r, "is no connection");
 }
 
 #define ZEROES "\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0" /* 32 of them */
@@ -163,20 +123,20 @@ TEST(conn_pass_hostile, what_is_no_connection_ends_it)
 
 TEST(conn_pass_hostile, nothing_passed_is_taken_in_another_phase)
 {
-	struct raw r = raw_open(COH_PHASE_MEMBER);
+	struct rogue r = rogue_open(COH_PHASE_MEMBER);
 	const void *body;
 	struct coh_frame f;
 
 	raw_send(&r, pass_fd, NULL, 1);
 	CHECK_EQ(coh_conn_next_frame(r.conn, &f, &body, joined_patience()), COHORT_EPROTOCOL);
-	raw_close(&r);
+	rogue_close(&r);
 }
 
 /* A stranger's descriptors are dropped by the kernel: none is ever in this process. */
 TEST(conn_pass_hostile, strangers_can_pass_nothing)
 {
 	struct coh_frame hello = {.type = COH_FRAME_CLIENT_HELLO, .length = 3};
-	struct raw r = raw_open(COH_PHASE_STRANGER);
+	struct rogue r = rogue_open(COH_PHASE_STRANGER);
 	const void *body;
 	struct coh_frame f;
 	int lowest = dup(0), next;
@@ -194,7 +154,7 @@ TEST(conn_pass_hostile, strangers_can_pass_nothing)
 	raw_send(&r, pass_fd, NULL, 1);
 	REQUIRE_EQ(cohort_conn_recv_fd(r.conn, &next, joined_patience()), 0);
 	close(next);
-	raw_close(&r);
+	rogue_close(&r);
 }
 
 static ssize_t refuse_fd(void *self, const struct iovec *iov, int n, cohort_time deadline, int fd)
@@ -205,7 +165,7 @@ static ssize_t refuse_fd(void *self, const struct iovec *iov, int n, cohort_time
 
 TEST(conn_pass_hostile, one_the_system_refuses_costs_nothing_else)
 {
-	struct raw r = raw_open(COH_PHASE_USER);
+	struct rogue r = rogue_open(COH_PHASE_USER);
 	const struct coh_stream_ops *real = r.conn->ops;
 	struct coh_stream_ops ops = *real;
 	char got[COH_FRAME_SIZE + 4];
@@ -217,5 +177,5 @@ TEST(conn_pass_hostile, one_the_system_refuses_costs_nothing_else)
 	CHECK_EQ(cohort_conn_send_bytes(r.conn, "next", 4, COHORT_FOREVER), 0);
 	CHECK_EQ(recv(r.socket, got, sizeof got, 0), (ssize_t)sizeof got);
 	CHECK_MEM(got + COH_FRAME_SIZE, "next", 4);
-	raw_close(&r);
+	rogue_close(&r);
 }

@@ -112,7 +112,9 @@ COHORT_API int cohort_conn_recv(
 
 /*
  * Receive the next message of plain bytes.  *DATA (SIZE bytes) belongs to the connection and
- * is valid until the next call on it.  Returns as cohort_conn_recv; COHORT_ESTATE: the next
+ * is valid until the next call on it.  Over a Unix socket or pair a message of 1 MiB and more may lie
+ * in memory that the sender has mapped too: a sender that breaks its word can change these bytes
+ * while they are looked at, so copy what is checked first and used then (typed messages always are).  Returns as cohort_conn_recv; COHORT_ESTATE: the next
  * message is a typed one and is kept.
  */
 COHORT_API int cohort_conn_recv_bytes(

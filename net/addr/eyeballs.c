@@ -5,10 +5,13 @@
 
 void coh_eyeballs_order(struct coh_resolved *where)
 {
-	struct coh_resolved in = *where;
 	bool used[COH_RESOLVE_MAX] = {false};
+	struct coh_resolved in;
 	int at;
 
+	if (where->n < 2)
+		return;
+	in = *where;
 	for (int i = 0; i < in.n; i++) {
 		int other = -1,
 		    first = -1; /* the first unused of another family than the last; of any */

@@ -19,20 +19,27 @@
 
 #define BEAT_MIN 10 /* ms: a quarter of it is as exact as a timer on a busy machine */
 
-static pthread_mutex_t self_lock = PTHREAD_MUTEX_INITIALIZER; /* guards the two below */
-static unsigned char self_uuid[COH_HANDSHAKE_UUID];
-static pid_t self_pid; /* whose uuid it is */
+#define SELF_NAME 32
 
-static int self_get(unsigned char uuid[COH_HANDSHAKE_UUID])
+static pthread_mutex_t self_lock = PTHREAD_MUTEX_INITIALIZER; /* guards the three below */
+static unsigned char self_uuid[COH_HANDSHAKE_UUID];
+static char self_name[SELF_NAME];
+static pid_t self_pid; /* whose uuid and name it is */
+
+/* The number of this process at UUID, and what it is called at NAME when the options do not say. */
+static int self_get(unsigned char uuid[COH_HANDSHAKE_UUID], char name[SELF_NAME])
 {
+	pid_t pid = getpid();
 	int rc = 0;
 
 	pthread_mutex_lock(&self_lock);
-	if (self_pid != getpid()) {
+	if (self_pid != pid) {
+		snprintf(self_name, sizeof self_name, "pid-%d", (int)pid);
 		rc = coh_random_bytes(self_uuid, sizeof self_uuid);
-		self_pid = rc == 0 ? getpid() : 0;
+		self_pid = rc == 0 ? pid : 0;
 	}
 	memcpy(uuid, self_uuid, sizeof self_uuid);
+	memcpy(name, self_name, sizeof self_name);
 	pthread_mutex_unlock(&self_lock);
 	return rc;
 }
@@ -87,18 +94,17 @@ int coh_identity_init(
 {
 	static const struct cohort_net_options none;
 	const struct cohort_net_options *o = options != NULL ? options : &none;
-	char own[32];
+	char own[SELF_NAME];
 	int rc;
 
 	*id = (struct coh_identity){.key = o->key};
-	snprintf(own, sizeof own, "pid-%d", (int)getpid());
+	if (self_get(id->uuid, own) != 0)
+		return coh_fail(err, COHORT_EAUTH, "the system gives no random bytes");
 	rc = name_set(id->cluster, o->cluster != NULL ? o->cluster : "cohort", err);
 	if (rc == 0)
 		rc = name_set(id->name, o->name != NULL ? o->name : own, err);
 	if (rc == 0)
 		rc = heartbeat_set(id, o->heartbeat, err);
-	if (rc == 0 && self_get(id->uuid) != 0)
-		rc = coh_fail(err, COHORT_EAUTH, "the system gives no random bytes");
 	if (rc == 0 && o->key == NULL)
 		rc = key_set(id, o->key_file, err);
 	return rc;

@@ -5,6 +5,8 @@
  * for Python peers the secret itself, since that is what Python signs with.  The
  * page is wiped in forked children (a worker has no business with it).  Zeros would be a
  * key that everybody knows, hence the mark beside it: without it the key is refused.
+ * What was derived for a handshake is kept there too: it opens no more than the secret beside it, and
+ * deriving it anew for each handshake costs as much as the proofs.
  * Rejected: mprotect around every use, which costs more than the MACs and stops nobody who
  * can already run code here.
  */
@@ -15,6 +17,7 @@
 #include "base/object.h"
 
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -28,12 +31,25 @@ struct raw {
 	unsigned char bytes[COHORT_KEY_MAX];
 };
 
+#define KEPT 4 /* two directions of two keys, in one cluster */
+
+/* What was derived before.  It is filled once, by the thread that claims it, and only read afterwards. */
+struct kept {
+	atomic_int state; /* enum kept_state */
+	int index;
+	char label[32], cluster[65];
+	unsigned char key[COH_HASH_SIZE];
+};
+
+enum kept_state { KEPT_EMPTY, KEPT_CLAIMED, KEPT_READY };
+
 struct secret {
 	uint32_t mark;
 	int count;
 	bool python; /* it has raw in place of prk */
 	unsigned char prk[COH_AUTHKEY_MAX][COH_HASH_SIZE];
 	struct raw raw[COH_AUTHKEY_MAX];
+	struct kept kept[KEPT];
 };
 
 struct cohort_key {
@@ -190,14 +206,60 @@ int coh_authkey_secret(const struct cohort_key *key, int index, struct coh_span 
 	return 0;
 }
 
+/* Was it derived for USE before?  Then it is at OUT. */
+static bool kept_find(
+    const struct secret *s, const struct coh_authkey_use *use, unsigned char out[COH_HASH_SIZE])
+{
+	for (int i = 0; i < KEPT; i++) {
+		const struct kept *k = &s->kept[i];
+
+		if (atomic_load(&k->state) != KEPT_READY || k->index != use->index ||
+		    strcmp(k->label, use->label) != 0 || strcmp(k->cluster, use->cluster) != 0)
+			continue;
+		memcpy(out, k->key, sizeof k->key);
+		return true;
+	}
+	return false;
+}
+
+/* Keep KEY, derived for USE, if there is room. */
+static void kept_add(
+    struct secret *s, const struct coh_authkey_use *use, const unsigned char key[COH_HASH_SIZE])
+{
+	size_t label = strlen(use->label) + 1, cluster = strlen(use->cluster) + 1;
+
+	for (int i = 0; i < KEPT; i++) {
+		struct kept *k = &s->kept[i];
+		int empty = KEPT_EMPTY;
+
+		if (label > sizeof k->label || cluster > sizeof k->cluster ||
+		    !atomic_compare_exchange_strong(&k->state, &empty, KEPT_CLAIMED))
+			continue;
+		k->index = use->index;
+		memcpy(k->label, use->label, label);
+		memcpy(k->cluster, use->cluster, cluster);
+		memcpy(k->key, key, sizeof k->key);
+		atomic_store(&k->state, KEPT_READY);
+		return;
+	}
+}
+
 int coh_authkey_derive(const struct cohort_key *key, const struct coh_authkey_use *use,
     unsigned char out[COH_HASH_SIZE])
 {
 	const struct coh_span info[] = {
 	    {use->label, strlen(use->label) + 1}, {use->cluster, strlen(use->cluster)}};
 	const unsigned char *prk = coh_authkey_prk(key, use->index, NULL);
+	int rc;
 
-	return prk != NULL ? coh_hmac_expand(prk, info, 2, out, COH_HASH_SIZE) : COHORT_EKEY;
+	if (prk == NULL)
+		return COHORT_EKEY;
+	if (kept_find(key->secret, use, out))
+		return 0;
+	rc = coh_hmac_expand(prk, info, 2, out, COH_HASH_SIZE);
+	if (rc == 0)
+		kept_add(key->secret, use, out);
+	return rc;
 }
 
 int coh_authkey_id(const struct cohort_key *key, int index, unsigned char out[COH_AUTHKEY_ID])

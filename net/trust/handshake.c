@@ -24,8 +24,7 @@
  * Inside TLS the hellos are all: there the channel has shown the key or the certificate, what binds
  * the hellos to it is its own binding in the transcript, and whoever comes to hear a hello is DONE.
  *
- * Derived keys live only while one MAC is made: kept ones would have to be guarded like the
- * authkey, and deriving costs 1 us.
+ * Derived keys live here only while one MAC is made; between handshakes the authkey guards them.
  */
 #include "trust/handshake.h"
 

@@ -433,6 +433,37 @@ TEST(authkey, derives_what_depends_on_every_input)
 	cohort_key_free(key);
 }
 
+/* What is kept of earlier derivations shows in nothing but the time. */
+TEST(authkey, derives_the_same_again_and_anew_from_another_secret)
+{
+	static const char *const labels[] = {"a", "b", "c", "d", "e",
+	    "a label that is longer than what there is room to keep of one"};
+	unsigned char first[6][COH_HASH_SIZE], again[COH_HASH_SIZE];
+	struct coh_authkey_use use = {0, NULL, "cluster"};
+	struct cohort_key *key, *other;
+
+	REQUIRE_EQ(cohort_key_new(&key, HEX32, 32, NULL), 0);
+	REQUIRE_EQ(cohort_key_new(&other, HEX32, 33, NULL), 0);
+	for (int i = 0; i < 18; i++) {
+		use.label = labels[i % 6];
+		REQUIRE_EQ(coh_authkey_derive(key, &use, i < 6 ? first[i] : again), 0);
+		if (i >= 6)
+			CHECK_MEM(again, first[i % 6], sizeof again);
+	}
+	use.cluster = "elsewhere";
+	use.label = labels[0];
+	REQUIRE_EQ(coh_authkey_derive(key, &use, again), 0);
+	CHECK(memcmp(again, first[0], sizeof again) != 0);
+	coh_authkey_replace(key, other);
+	use.cluster = "cluster";
+	for (int i = 0; i < 6; i++) {
+		use.label = labels[i];
+		REQUIRE_EQ(coh_authkey_derive(key, &use, again), 0);
+		CHECK(memcmp(again, first[i], sizeof again) != 0);
+	}
+	cohort_key_free(key);
+}
+
 /* By another HKDF (Python's hmac): extract with the salt, expand "cohort-key-id" and a 0. */
 TEST(authkey, has_the_known_id)
 {

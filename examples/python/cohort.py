@@ -238,10 +238,8 @@ class Client:
         try:
             _authenticate(self._conn, key)
             _hurry(self._conn)
-        except BaseException as e:
+        except BaseException:
             self._conn.close()
-            if isinstance(e, EOFError):
-                raise Error("COHORT_EPEER", "the gateway hung up")
             raise
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()

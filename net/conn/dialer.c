@@ -33,10 +33,12 @@
 
 #define STEP_LIMIT (10 * COHORT_SECOND) /* twice what a listener gives a stranger: it may be busy */
 
+#define WORDLESS 20
+
 enum { WAIT = 0, MOVED = 1 }; /* what a stage returns, or the failure of the try */
 
 /* Without options.retry, for those turned away: soon again, since strangers come and go. */
-static const struct cohort_backoff turned_away = {.first = 20 * COHORT_MS, .last = 500 * COHORT_MS};
+static const struct cohort_backoff soon = {.first = 20 * COHORT_MS, .last = 500 * COHORT_MS};
 
 static int dialer_enter(struct cohort_dialer *d, enum coh_dialer_state state, cohort_time limit)
 {
@@ -217,18 +219,30 @@ static bool may_pass(int code)
 	}
 }
 
+/*
+ * Was D turned away by one who takes nobody at the moment?  A listener that is crowded by strangers may have
+ * no way to say so (in TLS), and hangs up; one that hangs up always is believed for so many tries.
+ */
+static bool turned_away(const struct cohort_dialer *d, int code)
+{
+	if (code == COHORT_EBUSY)
+		return true;
+	return (code == COHORT_EOF || code == COHORT_EPEER) && d->state == COH_DIALER_GREETING &&
+	    !coh_greeting_spoke(&d->greeting) && d->tries < WORDLESS;
+}
+
 /* The pause after CODE, or -1 when it is not to be tried again. */
 static cohort_time dialer_pause(struct cohort_dialer *d, int code)
 {
 	const struct cohort_backoff *rule = d->how.options != NULL ? d->how.options->retry : NULL;
 	uint64_t seed = 0;
 
-	if (!may_pass(code) || (rule == NULL && code != COHORT_EBUSY))
+	if (!may_pass(code) || (rule == NULL && !turned_away(d, code)))
 		return -1;
 	if (d->backoff.failed == 0) {
 		(void)coh_random_bytes(
 		    &seed, sizeof seed); /* without: pauses like those of others */
-		coh_backoff_init(&d->backoff, rule != NULL ? rule : &turned_away, seed);
+		coh_backoff_init(&d->backoff, rule != NULL ? rule : &soon, seed);
 	}
 	return coh_backoff_failed(&d->backoff);
 }
@@ -351,8 +365,9 @@ int coh_dialer_init(struct cohort_dialer *d, const char *address, const struct c
 	if (how->id != NULL)
 		return 0;
 	d->how.id = &d->own;
-	return coh_address_is_python(&d->address) ? coh_identity_init_python(&d->own, how->options, err)
-						  : coh_identity_init(&d->own, how->options, err);
+	return coh_address_is_python(&d->address)
+	    ? coh_identity_init_python(&d->own, how->options, err)
+	    : coh_identity_init(&d->own, how->options, err);
 }
 
 void coh_dialer_fini(struct cohort_dialer *d)

@@ -199,7 +199,8 @@ TEST(dial, makes_sense_of_servers_that_are_none)
 	    {"", 0, COHORT_EOF},
 	};
 	struct cohort_key *key = hall_key();
-	struct cohort_net_options o = {.key = key};
+	const struct cohort_backoff once = {.tries = 1};
+	struct cohort_net_options o = {.key = key, .retry = &once};
 	char address[COH_ADDRESS_TEXT];
 	struct rogue r = {.listening = hall_rogue(address)};
 	pthread_t thread;

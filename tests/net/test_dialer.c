@@ -331,22 +331,28 @@ TEST(dialer, tells_of_the_address_that_said_most)
 	cohort_key_free(key);
 }
 
+/* Python's handshake goes to no other machine in clear text, and has no other way. */
 TEST(dialer, tries_no_address_unless_all_may_be)
 {
-	struct hall h;
-	struct cohort_dialer *d;
+	struct cohort_key *key;
+	struct cohort_net_options o = {0};
+	struct pollfd p = {.events = POLLIN};
 	char address[COH_ADDRESS_TEXT];
+	struct cohort_dialer *d;
 
-	hall_open(&h, NULL, PATIENCE, 8);
+	REQUIRE_EQ(cohort_key_new_python(&key, "a key for Python's peers", 24, &err), 0);
+	o.key = key;
+	p.fd = hall_rogue(address);
+	snprintf(address, sizeof address, "python+tcp://mixed.example:%u", port_of(address));
 	book.numbers[0] = "127.0.0.1";
 	book.numbers[1] = "198.51.100.1";
 	coh_resolve_replace(book_lookup, NULL);
-	snprintf(address, sizeof address, "python+%s", at_port(&h, "mixed.example"));
-	d = started(address, &h.options, patience());
+	d = started(address, &o, patience());
 	CHECK_EQ(run(d), COHORT_EPLAINTEXT);
+	CHECK_EQ(poll(&p, 1, 0), 0); /* nobody came */
 	cohort_dialer_close(d);
-	hall_close(&h);
-	CHECK_EQ(h.welcomed, 0);
+	close(p.fd);
+	cohort_key_free(key);
 }
 
 /* ---- the resolver ---- */
@@ -473,9 +479,9 @@ static int rogue_at(const char *path)
 	return fd;
 }
 
-TEST(dialer, comes_back_by_itself_when_the_peer_was_busy)
+/* A rogue hears D's hello, does FN, and is gone; D comes back to find a hall. */
+static void comes_back_after(void (*fn)(int fd))
 {
-	static const unsigned char busy = COH_REFUSE_BUSY;
 	struct cohort_key *key = hall_key();
 	struct cohort_net_options o = {.key = key};
 	struct cohort_dialer *d;
@@ -491,7 +497,7 @@ TEST(dialer, comes_back_by_itself_when_the_peer_was_busy)
 	CHECK_EQ(cohort_dialer_step(d, &next, &err), 0);
 	fd = accept(rogue, NULL, NULL);
 	CHECK_EQ(hall_hear_frame(fd, hello, sizeof hello, &size), COH_FRAME_CLIENT_HELLO);
-	hall_say_frame(fd, COH_FRAME_REFUSE, &busy, 1);
+	fn(fd);
 	close(fd);
 	run_to_a_pause(d);
 	close(rogue);
@@ -499,6 +505,60 @@ TEST(dialer, comes_back_by_itself_when_the_peer_was_busy)
 	hall_open(&h, address, PATIENCE, 8);
 	welcomed(d);
 	hall_close(&h);
+	cohort_key_free(key);
+}
+
+static void say_busy(int fd)
+{
+	static const unsigned char busy = COH_REFUSE_BUSY;
+
+	hall_say_frame(fd, COH_FRAME_REFUSE, &busy, 1);
+}
+
+static void say_nothing(int fd)
+{
+	(void)fd;
+}
+
+TEST(dialer, comes_back_by_itself_when_the_peer_was_busy)
+{
+	comes_back_after(say_busy);
+}
+
+TEST(dialer, comes_back_when_the_peer_hung_up_without_a_word)
+{
+	comes_back_after(say_nothing);
+}
+
+/* Accepts and hangs up until it is hung up on itself. */
+static void *hang_up(void *arg)
+{
+	int fd, *listening = arg;
+
+	while ((fd = accept(*listening, NULL, NULL)) >= 0)
+		close(fd);
+	return NULL;
+}
+
+TEST(dialer, believes_no_end_of_hanging_up)
+{
+	struct cohort_key *key = hall_key();
+	struct cohort_net_options o = {.key = key};
+	char address[300];
+	int rogue = rogue_at(test_path("s")), rc;
+	struct cohort_dialer *d;
+	pthread_t thread;
+
+	snprintf(address, sizeof address, "unix:%s", test_path("s"));
+	REQUIRE_EQ(pthread_create(&thread, NULL, hang_up, &rogue), 0);
+	d = started(address, &o, COHORT_FOREVER);
+	rc = run(d);
+	CHECK(rc == COHORT_EOF || rc == COHORT_EPEER);
+	CHECK_HAS(err.text, "after 20 tries");
+	cohort_dialer_close(d);
+	shutdown(rogue, SHUT_RD);
+	pthread_join(thread, NULL);
+	close(rogue);
 	cohort_key_free(key);
 }
 

@@ -17,8 +17,10 @@
  * both ends prove that they hold the key; once something answered, its answer is the result of this
  * try.  Connecting and proving have 10 s each at most, within the deadline, which covers all.
  *
- * A peer that is too busy for one more stranger (COHORT_EBUSY) is tried again until the deadline, with pauses
- * of at most 0.5 s.  Other failures end it, unless options.retry says to try again.
+ * A peer that is too busy for one more stranger (COHORT_EBUSY, or it hangs up without a word, which is believed
+ * 20 times) is tried again until the deadline, with pauses of at most 0.5 s.  Other failures end
+ * it, unless options.retry says to try again.  A rule in options.retry holds for all of them: with
+ * `tries` 1 nothing is tried twice.
  *
  * Any thread; each call, and each dialer, is independent.  A dialer belongs to one thread at a
  * time.  After fork only one process may go on using it; the other closes its copy.

@@ -114,8 +114,7 @@ static void board_run(struct board *b, struct cohort_listener *l)
 	cohort_time soonest;
 	int ms;
 
-	while (b->left < CALLERS) {
-		soonest = board_step(b);
+	while (soonest = board_step(b), b->left < CALLERS) {
 		p[CALLERS] = (struct pollfd){cohort_listener_fd(l), POLLIN, 0};
 		for (int i = 0; i < CALLERS; i++)
 			p[i] = b->line[i] == NULL ? (struct pollfd){.fd = -1}

@@ -12,7 +12,7 @@ want 0 env COHORT_KEY_FILE="$work/key" "$example"
 says out "hello from next door"
 says out "hello from afar"
 says out "hello yourself"
-for address in unix:"$work/socket" tcp://[::1]:0; do # one word changed
+for address in unix:"$work/socket" tcp://[::1]:0 tls://127.0.0.1:0 tls://[::1]:0; do # one word changed
 	want 0 env COHORT_KEY_FILE="$work/key" "$example" "$address"
 	says out "hello from afar"
 done

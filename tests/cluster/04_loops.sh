@@ -6,7 +6,7 @@ cohort=$1 poll=$2 libevent=$3
 export COHORT_KEY_FILE=$work/key
 "$cohort" keygen "$work/key" || fail "no key"
 
-for address in tcp://127.0.0.1:0 unix:"$work/socket"; do
+for address in tcp://127.0.0.1:0 tls://127.0.0.1:0 unix:"$work/socket"; do
 	want 0 "$poll" "$address"
 	for i in 0 1 2; do says out "caller $i"; done
 	want 0 "$libevent" "$address"

@@ -24,6 +24,12 @@ echo_at tcp tcp://127.0.0.1:0
 tcp=$address
 want 0 "$cohort" ping --count 3 "$tcp"
 says out "mode: own handshake, clear text over the loopback"
+echo_at tls tls://127.0.0.1:0
+tls=$address
+want 0 "$cohort" ping --count 3 "$tls"
+says out "mode: TLS 1.3, by the key"
+want 1 "$cohort" ping "tcp${tls#tls}"
+want 1 "$cohort" ping "tls${tcp#tcp}"
 echo_at python python+tcp://127.0.0.1:0
 want 0 "$cohort" ping "$address"
 says out "mode: Python's handshake"
@@ -33,7 +39,7 @@ want 1 "$cohort" ping "python+$tcp"
 
 # Another key gets in nowhere.
 "$cohort" keygen "$work/other" || fail "no other key"
-for name in unix tcp python; do
+for name in unix tcp tls python; do
 	want 1 "$cohort" ping --key "$work/other" "$(cat "$work/$name")"
 done
 want 0 "$cohort" ping --count 1 "$tcp"

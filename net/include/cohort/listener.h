@@ -11,6 +11,12 @@
  * tls://, and tcp:// anywhere else, is TLS 1.3, for which the key serves as well as for the rest;
  * insecure_plaintext lets tcp:// be clear text over a network that is trusted.
  *
+ * At "python+tcp://127.0.0.1:4800" and "python+unix:/path" the peers are programs in Python that use
+ * multiprocessing.connection: their handshake (with a key made for it: cohort_key_load_python), then
+ * plain bytes only; typed messages are COHORT_ENOTSUP there.  Its handshake is weaker than ours
+ * (PROTOCOL.md, "Python peers") and always clear text: other machines need insecure_plaintext.  A process
+ * cannot dial a Python listener of its own.
+ *
  * A listener belongs to one thread at a time.  After fork only one process may go on using it.
  */
 #ifndef COHORT_LISTENER_H
@@ -28,7 +34,7 @@ struct cohort_backoff;
 /* How to meet peers, for cohort_listen and cohort_dial.  Zero it, then set what you need. */
 struct cohort_net_options {
 	const struct cohort_key *key; /* borrowed until the listener is closed, or the dial returns */
-	const char *key_file;         /* without key: this file; NULL: what $COHORT_KEY_FILE names */
+	const char *key_file;         /* without key; NULL: $COHORT_KEY_FILE's; of python+...: $COHORT_PYTHON_KEY_FILE's */
 	const char *cluster;          /* both ends must give the same; NULL: "cohort" */
 	const char *name;             /* ours, told to the peer ([A-Za-z0-9_.-]{1,64}); NULL: "pid-N" */
 	int insecure_plaintext;       /* non-zero: clear text may leave this machine */

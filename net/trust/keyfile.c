@@ -1,17 +1,15 @@
 /*
  * keyfile.c - where the key comes from, and who else could have touched it.
  *
- * A file is judged by its descriptor, after opening, so that what was checked is what is
- * read; the directories above are walked by "..", so that no name is looked up twice.  What
- * stands in it is keytext.c's business.  A file is written beside its place and renamed into it: whoever
- * reads it finds the old keys or the new ones, never half of them.
+ * safefile.c judges where it lies; what stands in it is keytext.c's business.  A file is written beside its
+ * place and renamed into it: whoever reads it finds the old keys or the new ones, never half of them.
  */
 #include "trust/keyfile.h"
 
 #include "base/err.h"
-#include "base/mem.h"
 #include "trust/hmac_openssl.h"
 #include "trust/keytext.h"
+#include "trust/safefile.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -23,142 +21,13 @@
 #include <unistd.h>
 
 #define KEY_BYTES 32 /* what is generated: no easier to guess than the MAC */
-#define DEPTH_MAX 256 /* directories above a key file: more is a loop or an attack */
 
-/* A file by its directory and its name in it. */
-struct place {
-	const char *path;
-	char *dir;
-	const char *name;
-	int dirfd;
+static const struct coh_safefile_rule rule = {
+    .what = "key file",
+    .hint = "; make one: cohort keygen FILE",
+    .max = COH_KEYTEXT_MAX,
+    .secret = true,
 };
-
-/* Is ST, a directory above PATH open as FD, one that only we and root can change? */
-static int dir_check(int fd, const struct stat *st, const char *path, struct cohort_error *err)
-{
-	bool ours = st->st_uid == geteuid() || st->st_uid == 0;
-	bool shared = (st->st_mode & (S_IWGRP | S_IWOTH)) != 0 && (st->st_mode & S_ISVTX) == 0;
-	char link[32], dir[256] = "a directory above it";
-	ssize_t n;
-
-	if (ours && !shared)
-		return 0;
-	snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
-	n = readlink(link, dir, sizeof dir - 1);
-	if (n > 0)
-		dir[n] = '\0';
-	if (!ours)
-		return coh_fail(err, COHORT_EKEY,
-		    "key file %.128s: %s belongs to uid %u, allowed are uid %u and root", path, dir,
-		    (unsigned)st->st_uid, (unsigned)geteuid());
-	return coh_fail(err, COHORT_EKEY,
-	    "key file %.128s: others may write in %s (mode %04o); run: chmod go-w '%s'", path, dir,
-	    (unsigned)st->st_mode & 07777, dir);
-}
-
-/* Check the directory *FD and all above it; *FD is moved along and is the caller's to close. */
-static int dir_climb(int *fd, const char *path, struct cohort_error *err)
-{
-	struct stat st, above;
-	int up, rc;
-
-	for (int depth = 0; depth < DEPTH_MAX; depth++) {
-		if (fstat(*fd, &st) < 0)
-			return coh_fail(err, COHORT_EKEY, "key file %.128s: %m", path);
-		rc = dir_check(*fd, &st, path, err);
-		if (rc < 0)
-			return rc;
-		up = openat(*fd, "..", O_PATH | O_DIRECTORY | O_CLOEXEC);
-		if (up < 0 || fstat(up, &above) < 0) {
-			if (up >= 0)
-				close(up);
-			return coh_fail(err, COHORT_EKEY, "key file %.128s: a directory above: %m", path);
-		}
-		close(*fd);
-		*fd = up;
-		if (above.st_ino == st.st_ino && above.st_dev == st.st_dev)
-			return 0;
-	}
-	return coh_fail(err, COHORT_EKEY, "key file %.128s: more than %d directories above it", path,
-	    DEPTH_MAX);
-}
-
-static void place_fini(struct place *p)
-{
-	coh_free(p->dir);
-	if (p->dirfd >= 0)
-		close(p->dirfd);
-}
-
-/* Split PATH, and open and check its directory.  place_fini it in any case. */
-static int place_open(struct place *p, const char *path, struct cohort_error *err)
-{
-	const char *slash = strrchr(path, '/');
-	int fd, rc;
-
-	*p = (struct place){.path = path, .dirfd = -1, .name = slash != NULL ? slash + 1 : path};
-	if (*p->name == '\0')
-		return coh_fail(err, COHORT_EKEY, "key file \"%.128s\": it must name a file", path);
-	p->dir = coh_strdup(slash != NULL ? path : ".");
-	if (p->dir == NULL)
-		return coh_fail_errno(err, ENOMEM, "key file %.128s", path);
-	if (slash != NULL)
-		p->dir[slash == path ? 1 : slash - path] = '\0';
-	p->dirfd = open(p->dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	fd = p->dirfd >= 0 ? fcntl(p->dirfd, F_DUPFD_CLOEXEC, 0) : -1;
-	if (fd < 0)
-		return coh_fail(err, COHORT_EKEY, "key file %.128s: its directory: %m", path);
-	rc = dir_climb(&fd, path, err);
-	close(fd);
-	return rc;
-}
-
-static int file_check(int fd, const char *path, struct cohort_error *err)
-{
-	struct stat st;
-
-	if (fstat(fd, &st) < 0)
-		return coh_fail(err, COHORT_EKEY, "key file %.128s: %m", path);
-	if (!S_ISREG(st.st_mode))
-		return coh_fail(err, COHORT_EKEY, "key file %.128s: it is not a regular file", path);
-	if (st.st_uid != geteuid() && st.st_uid != 0)
-		return coh_fail(err, COHORT_EKEY,
-		    "key file %.128s: it belongs to uid %u, allowed are uid %u and root", path,
-		    (unsigned)st.st_uid, (unsigned)geteuid());
-	if ((st.st_mode & (S_IRWXG | S_IRWXO)) != 0)
-		return coh_fail(err, COHORT_EKEY,
-		    "key file %.128s: mode %04o lets others at it, allowed is 0600; run: chmod 600 '%.128s'",
-		    path, (unsigned)st.st_mode & 07777, path);
-	if (st.st_size == 0)
-		return coh_fail(err, COHORT_EKEY, "key file %.128s: it is empty; make one: cohort keygen", path);
-	if (st.st_size > COH_KEYTEXT_MAX)
-		return coh_fail(err, COHORT_EKEY, "key file %.128s: %lld bytes, allowed are %d at most",
-		    path, (long long)st.st_size, COH_KEYTEXT_MAX);
-	return 0;
-}
-
-/* O_NONBLOCK: a FIFO in the key's place must not hold us up. */
-static int file_open(struct place *p, struct cohort_error *err)
-{
-	int fd = openat(p->dirfd, p->name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-	int rc;
-
-	if (fd < 0 && errno == ELOOP)
-		return coh_fail(err, COHORT_EKEY,
-		    "key file %.128s: it is a symbolic link; name the file itself", p->path);
-	if (fd < 0 && errno == ENOENT)
-		return coh_fail(err, COHORT_EKEY,
-		    "key file %.128s: there is no such file; make one: cohort keygen '%.128s'", p->path,
-		    p->path);
-	if (fd < 0)
-		return coh_fail(err, COHORT_EKEY, "key file %.128s: %m", p->path);
-	rc = file_check(fd, p->path, err);
-	if (rc < 0) {
-		close(fd);
-		return rc;
-	}
-	return fd;
-}
 
 /* Read the file FD at PATH into K, which is the caller's to wipe. */
 static int file_read(struct coh_keytext *k, int fd, const char *path, struct cohort_error *err)
@@ -175,9 +44,9 @@ static int file_read(struct coh_keytext *k, int fd, const char *path, struct coh
 }
 
 /* The keys in the file at P, which is checked first. */
-static int place_read(struct coh_keytext *k, struct place *p, struct cohort_error *err)
+static int place_read(struct coh_keytext *k, struct coh_safefile *p, struct cohort_error *err)
 {
-	int fd = file_open(p, err), rc;
+	int fd = coh_safefile_open(p, err), rc;
 
 	if (fd < 0)
 		return fd;
@@ -195,8 +64,8 @@ static int key_load(
 {
 	struct coh_span secrets[COH_AUTHKEY_MAX];
 	struct coh_keytext k;
-	struct place place;
-	int rc = place_open(&place, path, err);
+	struct coh_safefile place;
+	int rc = coh_safefile_find(&place, &rule, path, err);
 
 	if (rc == 0)
 		rc = place_read(&k, &place, err);
@@ -206,7 +75,7 @@ static int key_load(
 		rc = make(key, secrets, k.count, err);
 	}
 	coh_wipe(&k, sizeof k);
-	place_fini(&place);
+	coh_safefile_fini(&place);
 	return rc;
 }
 
@@ -234,7 +103,7 @@ int cohort_key_load_python(struct cohort_key **key, const char *path, struct coh
 }
 
 /* K as the new file NAME in the directory of P; on failure there is none. */
-static int file_create(struct place *p, const char *name, const struct coh_keytext *k,
+static int file_create(struct coh_safefile *p, const char *name, const struct coh_keytext *k,
     struct cohort_error *err)
 {
 	const int flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
@@ -273,8 +142,8 @@ static int key_draw(struct coh_keytext *k, const char *path, struct cohort_error
 int cohort_key_generate(const char *path, struct cohort_error *err)
 {
 	struct coh_keytext k = {0};
-	struct place place;
-	int rc = place_open(&place, path, err);
+	struct coh_safefile place;
+	int rc = coh_safefile_find(&place, &rule, path, err);
 
 	if (rc == 0)
 		rc = key_draw(&k, path, err);
@@ -285,7 +154,7 @@ int cohort_key_generate(const char *path, struct cohort_error *err)
 			    "key file %.128s: it exists; a key in use is not overwritten", path);
 	}
 	coh_wipe(&k, sizeof k);
-	place_fini(&place);
+	coh_safefile_fini(&place);
 	return rc;
 }
 
@@ -317,7 +186,7 @@ static int keys_step(struct coh_keytext *k, enum coh_keyfile_step step, const ch
 }
 
 /* K in the place of the file at P. */
-static int file_replace(struct place *p, const struct coh_keytext *k, struct cohort_error *err)
+static int file_replace(struct coh_safefile *p, const struct coh_keytext *k, struct cohort_error *err)
 {
 	char name[NAME_MAX + 1];
 	int n = snprintf(name, sizeof name, "%s.new", p->name), rc;
@@ -340,8 +209,8 @@ static int file_replace(struct place *p, const struct coh_keytext *k, struct coh
 int coh_keyfile_rotate(const char *path, enum coh_keyfile_step step, struct cohort_error *err)
 {
 	struct coh_keytext k;
-	struct place place;
-	int rc = place_open(&place, path, err);
+	struct coh_safefile place;
+	int rc = coh_safefile_find(&place, &rule, path, err);
 
 	if (rc == 0)
 		rc = place_read(&k, &place, err);
@@ -350,6 +219,6 @@ int coh_keyfile_rotate(const char *path, enum coh_keyfile_step step, struct coho
 	if (rc == 0)
 		rc = file_replace(&place, &k, err);
 	coh_wipe(&k, sizeof k);
-	place_fini(&place);
+	coh_safefile_fini(&place);
 	return rc;
 }

@@ -193,7 +193,7 @@ TEST(authkey, what_is_no_regular_file_is_refused_without_waiting)
 
 TEST(authkey, file_that_is_not_there_is_refused_with_the_remedy)
 {
-	refused(test_path("none"), "there is no such file; make one: cohort keygen '");
+	refused(test_path("none"), "there is no such file; make one: cohort keygen FILE");
 	refused(test_path("no/where"), "its directory: No such file or directory");
 	refused(test_path(""), "it must name a file");
 }

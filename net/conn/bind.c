@@ -163,7 +163,7 @@ int coh_bind(struct coh_bound *b, const struct coh_address *a,
 	rc = coh_mode_choose(&b->mode, &b->address, sa, where.at[0].len, options, err);
 	if (rc != 0)
 		return coh_fail_in(err, rc, "cannot listen");
-	if (b->mode == COH_MODE_TLS_KEY)
+	if (b->mode == COH_MODE_TLS_KEY || b->mode == COH_MODE_TLS_CERTIFICATE)
 		b->address.kind = COH_ADDRESS_TLS; /* whoever dials must speak it, from wherever */
 	b->fd = socket(sa->sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (b->fd < 0)

@@ -16,6 +16,20 @@
 #include <stdio.h>
 #include <string.h>
 
+/* By certificates: the name that PEER says must be in its own, and among those that we expect. */
+static int greeting_vouch(
+    const struct coh_handshake_peer *peer, void *arg, struct cohort_error *err)
+{
+	struct coh_greeting *g = arg;
+
+	if (!coh_tls_named(coh_stream_tls_end(g->conn), peer->name))
+		return coh_fail(err, COHORT_EAUTH,
+		    "it says that it is %s, and its certificate is for no such DNS name", peer->name);
+	if (!coh_identity_certs_expect(&g->id->certs, peer->name))
+		return coh_fail(err, COHORT_EAUTH, "%s is not among the peers to be let in", peer->name);
+	return 0;
+}
+
 int coh_greeting_init(struct coh_greeting *g, struct cohort_conn *conn,
     const struct coh_identity *id, enum coh_handshake_role role, struct cohort_error *err)
 {
@@ -30,12 +44,16 @@ int coh_greeting_init(struct coh_greeting *g, struct cohort_conn *conn,
 	    .address = g->address,
 	    .peer = cohort_conn_peer(conn),
 	    .uuid = id->uuid,
-	    .features = id->features};
+	    .features = id->features,
+	    .vouch_arg = g};
 	int fd = coh_conn_fd(conn);
 
 	memset(&g->hs, 0, sizeof g->hs);
 	memset(&g->dialect, 0, sizeof g->dialect);
 	g->conn = conn;
+	g->id = id;
+	if (id->certs.loaded != NULL && config.inside)
+		config.vouch = greeting_vouch;
 	g->python = id->python;
 	if (g->python)
 		return coh_greeting_python_init(g, id, role, err);

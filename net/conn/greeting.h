@@ -14,6 +14,7 @@
 
 struct coh_greeting {
 	struct cohort_conn *conn;
+	const struct coh_identity *id;
 	struct coh_handshake hs;    /* its `peer` serves every kind */
 	struct coh_dialect dialect; /* in place of hs when the identity is for Python */
 	bool python;

@@ -14,6 +14,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -77,6 +78,12 @@ static int key_set(struct coh_identity *id, const char *file, struct cohort_erro
 	return rc;
 }
 
+/* With certificates there need not be a key; who names one means it. */
+static bool key_is_wanted(const struct cohort_net_options *o)
+{
+	return o->cert_file == NULL || o->key_file != NULL || secure_getenv("COHORT_KEY_FILE") != NULL;
+}
+
 static int heartbeat_set(struct coh_identity *id, cohort_time beat, struct cohort_error *err)
 {
 	cohort_time ms = beat / COHORT_MS;
@@ -105,7 +112,9 @@ int coh_identity_init(
 		rc = name_set(id->name, o->name != NULL ? o->name : own, err);
 	if (rc == 0)
 		rc = heartbeat_set(id, o->heartbeat, err);
-	if (rc == 0 && o->key == NULL)
+	if (rc == 0)
+		rc = coh_identity_certs_init(&id->certs, o, err);
+	if (rc == 0 && o->key == NULL && key_is_wanted(o))
 		rc = key_set(id, o->key_file, err);
 	return rc;
 }
@@ -123,20 +132,27 @@ int coh_identity_init_python(
 
 int coh_identity_reload(struct coh_identity *id, struct cohort_error *err)
 {
-	struct cohort_key *fresh;
-	int rc;
+	struct cohort_key *key = NULL;
+	struct coh_tls_certs *certs;
+	int rc = coh_identity_certs_read(&certs, &id->certs, err);
 
-	if (id->own_key == NULL)
-		return 0;
-	rc = key_read(&fresh, id, err);
-	if (rc == 0)
-		coh_authkey_replace(id->own_key, fresh);
-	return rc;
+	if (rc == 0 && id->own_key != NULL)
+		rc = key_read(&key, id, err);
+	if (rc != 0) {
+		coh_tls_certs_free(certs);
+		return rc;
+	}
+	if (key != NULL)
+		coh_authkey_replace(id->own_key, key);
+	coh_tls_certs_free(id->certs.loaded);
+	id->certs.loaded = certs;
+	return 0;
 }
 
 void coh_identity_fini(struct coh_identity *id)
 {
 	cohort_key_free(id->own_key);
 	coh_free(id->key_file);
+	coh_identity_certs_fini(&id->certs);
 	*id = (struct coh_identity){0};
 }

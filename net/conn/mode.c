@@ -34,6 +34,8 @@ int coh_mode_choose(enum coh_mode *mode, const struct coh_address *a, const stru
 {
 	bool plain = options != NULL && options->insecure_plaintext != 0;
 	bool local = coh_sockaddr_is_local(sa, len);
+	enum coh_mode tls = options != NULL && options->cert_file != NULL ? COH_MODE_TLS_CERTIFICATE
+									  : COH_MODE_TLS_KEY;
 	char text[COH_ADDRESS_TEXT];
 
 	switch (a->kind) {
@@ -41,10 +43,10 @@ int coh_mode_choose(enum coh_mode *mode, const struct coh_address *a, const stru
 		*mode = COH_MODE_UNIX;
 		return 0;
 	case COH_ADDRESS_TCP:
-		*mode = local ? COH_MODE_LOOPBACK : plain ? COH_MODE_PLAINTEXT : COH_MODE_TLS_KEY;
+		*mode = local ? COH_MODE_LOOPBACK : plain ? COH_MODE_PLAINTEXT : tls;
 		return 0;
 	case COH_ADDRESS_TLS:
-		*mode = COH_MODE_TLS_KEY;
+		*mode = tls;
 		return 0;
 	case COH_ADDRESS_PYTHON_TCP:
 	case COH_ADDRESS_PYTHON_UNIX:
@@ -63,13 +65,15 @@ int coh_mode_conn(
 	    .fd = s->fd,
 	    .key = s->id->key,
 	    .cluster = s->id->cluster,
+	    .certs = s->mode == COH_MODE_TLS_CERTIFICATE ? s->id->certs.loaded : NULL,
+	    .host = s->host,
 	};
 	int rc;
 
 	if ((s->mode == COH_MODE_PYTHON) != s->id->python)
 		return coh_fail(err, COHORT_EKEY, "%s: a key for %s cannot be used for %s", s->peer,
 		    s->id->python ? "Python peers" : "Cohort", s->id->python ? "Cohort" : "Python peers");
-	if (s->mode == COH_MODE_TLS_KEY)
+	if (s->mode == COH_MODE_TLS_KEY || s->mode == COH_MODE_TLS_CERTIFICATE)
 		rc = coh_stream_tls_conn(out, &tls, s->peer, err);
 	else
 		rc = coh_conn_from_fd(out, s->fd, COH_PHASE_STRANGER, s->peer, err);

@@ -251,8 +251,11 @@ static int judge_admission(struct coh_handshake *hs, struct cohort_error *err)
 /* Inside TLS no more is to be said. */
 static int done_inside(struct coh_handshake *hs, struct cohort_error *err)
 {
-	int rc = judge_admission(hs, err);
+	const struct coh_handshake_config *c = &hs->config;
+	int rc = c->vouch != NULL ? c->vouch(&hs->peer, c->vouch_arg, err) : 0;
 
+	if (rc == 0)
+		rc = judge_admission(hs, err);
 	if (rc < 0)
 		return rc;
 	memcpy(hs->peer.session, hs->transcript, sizeof hs->peer.session);

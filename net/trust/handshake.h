@@ -101,6 +101,9 @@ struct coh_handshake_config {
 	void *random_arg;
 	coh_handshake_admit_fn admit; /* server; NULL: whoever holds the key */
 	void *admit_arg;
+	/* Inside TLS, both roles: is PEER who it says it is?  As admit, and asked before; NULL: it is. */
+	coh_handshake_admit_fn vouch;
+	void *vouch_arg;
 };
 
 /* Who the peer proved to be; whole after COH_HANDSHAKE_DONE. */

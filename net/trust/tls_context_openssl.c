@@ -122,8 +122,7 @@ static bool usable(void)
 	return OSSL_LIB_CTX_get0_global_default() != NULL && OPENSSL_init_ssl(0, NULL) == 1;
 }
 
-/* A context with the rules; NULL when there is no memory. */
-static SSL_CTX *context_make(void)
+struct coh_tls_context *coh_tls_context_new(void)
 {
 	SSL_CTX *ctx = usable() ? SSL_CTX_new(TLS_method()) : NULL;
 
@@ -144,7 +143,7 @@ static SSL_CTX *context_make(void)
 		SSL_CTX_free(ctx);
 		return NULL;
 	}
-	return ctx;
+	return (struct coh_tls_context *)(void *)ctx;
 }
 
 struct coh_tls_context *coh_tls_context_key(void)
@@ -154,7 +153,7 @@ struct coh_tls_context *coh_tls_context_key(void)
 
 	pthread_mutex_lock(&lock);
 	if (ctx == NULL) {
-		ctx = context_make();
+		ctx = (SSL_CTX *)(void *)coh_tls_context_new();
 		if (ctx != NULL) {
 			SSL_CTX_set_psk_use_session_callback(ctx, on_client);
 			SSL_CTX_set_psk_find_session_callback(ctx, on_server);

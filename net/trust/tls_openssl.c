@@ -27,11 +27,11 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "trust/tls_priv.h"
-#include "wire/frame.h"
 
 #include <errno.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
+#include <openssl/x509v3.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -40,12 +40,12 @@
 
 #define RECORD ((size_t)16 << 10) /* of plain text: RFC 8446, 5.1 */
 #define OUT_MAX ((size_t)64 << 10) /* one flight, or one record */
-#define FIRST (COH_FRAME_SIZE + 1) /* bytes kept of what came first: a REFUSE in clear text */
 
 struct coh_tls {
 	SSL *ssl;
 	int fd;
 	enum coh_tls_side side;
+	bool by_key;
 	bool wait;           /* the call under way may wait for the socket */
 	bool corked;         /* nothing is sent now */
 	bool dry;            /* nothing is read from the socket now */
@@ -61,7 +61,7 @@ struct coh_tls {
 	unsigned int forks;  /* of this process, when it was last used */
 	struct coh_buf out;
 	size_t first_size;
-	unsigned char first[FIRST];
+	unsigned char first[COH_TLS_FIRST];
 	struct coh_tls_secret secret;
 };
 
@@ -144,8 +144,8 @@ static int bio_read(BIO *bio, char *p, int n)
 	else if (got < 0)
 		t->in_errno = -errno;
 	t->ended = t->ended || got == 0;
-	if (got > 0 && !t->done && t->first_size < FIRST) {
-		size_t part = (size_t)got < FIRST - t->first_size ? (size_t)got : FIRST - t->first_size;
+	if (got > 0 && !t->done && t->first_size < COH_TLS_FIRST) {
+		size_t part = (size_t)got < COH_TLS_FIRST - t->first_size ? (size_t)got : COH_TLS_FIRST - t->first_size;
 
 		memcpy(t->first + t->first_size, p, part);
 		t->first_size += part;
@@ -191,9 +191,22 @@ static BIO_METHOD *bio_method(void)
 	return method;
 }
 
+/* The certificate of the server must bear the HOST that was dialled, by name or by number. */
+static bool expect_host(SSL *ssl, const char *host)
+{
+	X509_VERIFY_PARAM *param = SSL_get0_param(ssl);
+
+	X509_VERIFY_PARAM_set_hostflags(
+	    param, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS | X509_CHECK_FLAG_NEVER_CHECK_SUBJECT);
+	if (X509_VERIFY_PARAM_set1_ip_asc(param, host) == 1)
+		return true;
+	return X509_VERIFY_PARAM_set1_host(param, host, 0) == 1;
+}
+
 static bool make_ssl(struct coh_tls *t, const struct coh_tls_config *c)
 {
-	struct coh_tls_context *context = coh_tls_context_key();
+	struct coh_tls_context *context =
+	    c->certs != NULL ? coh_tls_context_certs(c->certs) : coh_tls_context_key();
 	BIO_METHOD *method = context != NULL ? bio_method() : NULL;
 	BIO *bio = method != NULL ? BIO_new(method) : NULL;
 
@@ -211,7 +224,9 @@ static bool make_ssl(struct coh_tls *t, const struct coh_tls_config *c)
 		SSL_set_connect_state(t->ssl);
 	else
 		SSL_set_accept_state(t->ssl);
-	return SSL_set_app_data(t->ssl, &t->secret) == 1;
+	if (SSL_set_app_data(t->ssl, &t->secret) != 1)
+		return false;
+	return c->certs == NULL || c->side == COH_TLS_SERVER || expect_host(t->ssl, c->host);
 }
 
 int coh_tls_new(struct coh_tls **out, const struct coh_tls_config *config, struct cohort_error *err)
@@ -219,13 +234,14 @@ int coh_tls_new(struct coh_tls **out, const struct coh_tls_config *config, struc
 	struct coh_tls *t;
 
 	*out = NULL;
-	if (coh_authkey_count(config->key) == 0)
+	if (config->certs == NULL && coh_authkey_count(config->key) == 0)
 		return coh_fail(err, COHORT_EKEY, "TLS: there is no key in this process");
 	t = coh_calloc(sizeof *t);
 	if (t == NULL)
 		return coh_fail(err, -ENOMEM, "TLS: no memory");
 	t->fd = config->fd;
 	t->side = config->side;
+	t->by_key = config->certs == NULL;
 	t->secret.key = config->key;
 	t->secret.cluster = config->cluster;
 	coh_buf_init(&t->out, OUT_MAX);
@@ -269,6 +285,8 @@ static int tls_fail(struct coh_tls *t)
 {
 	unsigned long fault = ERR_peek_error();
 
+	t->wait = false;
+	(void)out_flush(t); /* the alert, if it gets through at once */
 	if (t->ended && t->in_errno == 0) {
 		t->cut = t->done;
 		t->in_errno = -ECONNRESET;
@@ -301,6 +319,8 @@ static int tls_judge(struct coh_tls *t)
 	static const unsigned char nothing[COH_HASH_SIZE];
 
 	t->done = true;
+	if (!t->by_key)
+		return 0;
 	if (SSL_session_reused(t->ssl) != 1) {
 		t->fault = ERR_PACK(ERR_LIB_SSL, 0, SSL_R_BINDER_DOES_NOT_VERIFY);
 		t->in_errno = t->out_errno = -EPROTO;
@@ -323,8 +343,6 @@ static int tls_shake(struct coh_tls *t)
 	if (rc == 1)
 		return tls_judge(t);
 	rc = tls_result(t, rc);
-	if (rc != -EAGAIN)
-		(void)out_flush(t); /* the alert */
 	return rc == 0 ? -ECONNRESET : rc;
 }
 
@@ -478,73 +496,26 @@ int coh_tls_binding(struct coh_tls *t, unsigned char out[COH_TLS_BINDING])
 	return -ENOMEM;
 }
 
-/* What a fault of OpenSSL means to us. */
-static const struct meaning {
-	int reason, code;
-	const char *sentence;
-} meanings[] = {
-	{SSL_R_BINDER_DOES_NOT_VERIFY, COHORT_EAUTH, "its key is another one"},
-	{SSL_R_NO_SHARED_CIPHER, COHORT_EAUTH, "it offered no key"},
-	{SSL_R_NO_SUITABLE_SIGNATURE_ALGORITHM, COHORT_EAUTH, "it offered no key"},
-	{SSL_R_NO_SUITABLE_KEY_SHARE, COHORT_EAUTH, "it offered no exchange of keys that we do"},
-	{SSL_R_CERTIFICATE_VERIFY_FAILED, COHORT_EAUTH, "its certificate is not believed"},
-	{SSL_R_UNSUPPORTED_PROTOCOL, COHORT_EVERSION, "it speaks no TLS 1.3"},
-	{SSL_R_WRONG_SSL_VERSION, COHORT_EVERSION, "it speaks no TLS 1.3"},
-	{SSL_R_VERSION_TOO_LOW, COHORT_EVERSION, "it speaks no TLS 1.3"},
-	{SSL_R_TLSV1_ALERT_PROTOCOL_VERSION, COHORT_EVERSION, "it speaks no TLS 1.3"},
-	{SSL_R_SSLV3_ALERT_HANDSHAKE_FAILURE, COHORT_EAUTH, "it does not accept us"},
-	{SSL_R_SSLV3_ALERT_ILLEGAL_PARAMETER, COHORT_EAUTH, "it does not accept us"},
-	{SSL_R_TLSV1_ALERT_DECRYPT_ERROR, COHORT_EAUTH, "it does not accept us"},
-	{SSL_R_TLSV1_ALERT_UNKNOWN_PSK_IDENTITY, COHORT_EAUTH, "it does not accept us"},
-	{SSL_R_TLSV1_ALERT_ACCESS_DENIED, COHORT_EAUTH, "it does not accept us"},
-	{SSL_R_DECRYPTION_FAILED_OR_BAD_RECORD_MAC, COHORT_EPROTOCOL, "the bytes were altered on the way"},
-	{SSL_R_SSLV3_ALERT_BAD_RECORD_MAC, COHORT_EPROTOCOL, "the bytes were altered on the way to it"},
-};
-
-static const struct meaning *meaning_of(int reason)
+bool coh_tls_named(const struct coh_tls *t, const char *name)
 {
-	for (size_t i = 0; i < sizeof meanings / sizeof *meanings; i++)
-		if (meanings[i].reason == reason)
-			return &meanings[i];
-	return NULL;
-}
+	const unsigned int flags = X509_CHECK_FLAG_NO_WILDCARDS | X509_CHECK_FLAG_NEVER_CHECK_SUBJECT;
+	X509 *peer = SSL_get0_peer_certificate(t->ssl);
 
-/* The peer's first bytes are none of TLS. */
-static int why_not_tls(const struct coh_tls *t, struct cohort_error *err)
-{
-	struct coh_frame f;
-
-	if (t->first[0] != COH_FRAME_MAGIC >> 8)
-		return coh_fail(err, COHORT_EPROTOCOL, "it does not speak TLS");
-	if (t->side == COH_TLS_SERVER)
-		return coh_fail(err, COHORT_EPROTOCOL,
-		    "it speaks in clear text, and here is TLS; it should dial tls://");
-	if (t->first_size == FIRST && coh_frame_decode(&f, t->first, COH_PHASE_STRANGER, NULL) == 0 &&
-	    f.type == COH_FRAME_REFUSE && t->first[FIRST - 1] == COH_REFUSE_BUSY)
-		return coh_fail(err, COHORT_EBUSY, "it refused: it takes no more peers now");
-	return coh_fail(err, COHORT_EPROTOCOL,
-	    "it speaks in clear text, not TLS; dial tcp:// if it is on this machine");
+	return t->by_key || (peer != NULL && X509_check_host(peer, name, 0, flags, NULL) == 1);
 }
 
 int coh_tls_why(const struct coh_tls *t, struct cohort_error *err)
 {
-	const struct meaning *m = meaning_of(ERR_GET_REASON(t->fault));
-	const char *words = ERR_reason_error_string(t->fault);
-
 	if (t->in_errno == -ENOMEM || t->out_errno == -ENOMEM)
 		return coh_fail(err, -ENOMEM, "TLS: no memory");
-	if (t->fault != 0 && !t->done && t->first_size != 0 && (t->first[0] < 20 || t->first[0] > 23))
-		return why_not_tls(t, err);
-	if (t->fault != 0 && t->secret.foreign)
-		return coh_fail(err, COHORT_ECLUSTER, "TLS: it belongs to another cluster than %s",
-		    t->secret.cluster);
-	if (m != NULL && m->code == COHORT_EAUTH)
-		return coh_fail(err, m->code,
-		    "TLS: %s: are the key and the cluster the same at both ends?", m->sentence);
-	if (m != NULL)
-		return coh_fail(err, m->code, "TLS: %s", m->sentence);
 	if (t->fault != 0)
-		return coh_fail(err, COHORT_EPROTOCOL, "TLS: %s", words != NULL ? words : "it failed");
+		return coh_tls_fault_why(&(struct coh_tls_fault){.word = t->fault,
+		    .verify = SSL_get_verify_result(t->ssl),
+		    .by_key = t->by_key,
+		    .server = t->side == COH_TLS_SERVER,
+		    .foreign = t->secret.foreign,
+		    .first = t->done ? NULL : t->first,
+		    .first_size = t->first_size}, err);
 	if (t->cut)
 		return coh_fail(err, COHORT_ETRUNCATED,
 		    "closed without a farewell: what it said last may be missing");

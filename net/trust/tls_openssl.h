@@ -2,8 +2,8 @@
  * tls_openssl.h - one end of a TLS 1.3 connection over a connected socket.
  *
  * TLS 1.3 alone, with an ephemeral exchange always, no tickets, no resumption, no early data.  Who the
- * peer is, is shown by the key (an external PSK derived from it, no certificates).  No type of
- * OpenSSL shows.
+ * peer is, is shown by the key (an external PSK derived from it, no certificates) or by certificates
+ * on both sides; never by either as the peer likes.  No type of OpenSSL shows.
  *
  * The handshake goes on inside the first reads and writes.  An end belongs to one thread at
  * a time.  SIGPIPE is never raised.
@@ -21,14 +21,17 @@
 
 struct cohort_key;
 struct coh_tls;
+struct coh_tls_certs;
 
 enum coh_tls_side { COH_TLS_CLIENT, COH_TLS_SERVER };
 
 struct coh_tls_config {
 	enum coh_tls_side side;
-	int fd;                       /* connected stream socket; stays the caller's */
-	const struct cohort_key *key; /* borrowed until the handshake is over */
-	const char *cluster;          /* likewise; both ends must give the same */
+	int fd;                            /* connected stream socket; stays the caller's */
+	const struct cohort_key *key;      /* by the key: borrowed until the handshake is over */
+	const char *cluster;               /* likewise; both ends must give the same */
+	const struct coh_tls_certs *certs; /* not NULL: by certificates, and the two above are not used */
+	const char *host;                  /* client by certificates: the name or number dialled; copied */
 };
 
 /* An end that has said nothing yet.  Gives *OUT.  0, -ENOMEM, COHORT_EKEY (no key). */
@@ -66,6 +69,23 @@ int coh_tls_why(const struct coh_tls *t, struct cohort_error *err);
 
 /* After the handshake: bytes that both ends know and no other connection has.  0, COHORT_ESTATE, -ENOMEM. */
 int coh_tls_binding(struct coh_tls *t, unsigned char out[COH_TLS_BINDING]);
+
+/* After the handshake: may the peer call itself NAME?  By the key it may; else its certificate decides. */
+bool coh_tls_named(const struct coh_tls *t, const char *name);
+
+/*
+ * Our certificate chain and private key (both in CERT_FILE), whom to believe (CA_FILE), and what
+ * was taken back (CRL_FILE, may be NULL); PEM.  CERT_FILE must be as private as a key file, the
+ * others such that nobody else can write them.  Gives *OUT.  0, COHORT_EKEY, -ENOMEM.
+ */
+struct coh_tls_files {
+	const char *cert_file, *ca_file, *crl_file;
+};
+int coh_tls_certs_load(struct coh_tls_certs **out, const struct coh_tls_files *files,
+    struct cohort_error *err);
+
+/* Ends made of them live on.  NULL is fine. */
+void coh_tls_certs_free(struct coh_tls_certs *certs);
 
 /* Tests: change the key of a direction after N records instead of 2^23. */
 void coh_tls_rekey_after(unsigned long n);

@@ -47,7 +47,7 @@ struct joined joined_open(void)
 		j = joined_by_net(address);
 	} else {
 		j = joined_by_net(strcmp(kind, "tcp6") == 0    ? "tcp://[::1]:0"
-			: strcmp(kind, "tls") == 0 ? "tls://127.0.0.1:0"
+			: strncmp(kind, "tls", 3) == 0 ? "tls://127.0.0.1:0"
 						   : "tcp://127.0.0.1:0");
 	}
 	REQUIRE(j.a != NULL && j.b != NULL);

@@ -1,7 +1,7 @@
 /*
  * joined.h - two connected ends of any kind, for tests that must not know which.
  *
- * The kind is $COHORT_CONTRACT: pair, memory, unix, tcp, tcp6 or tls (cohort_contract in CMake).
+ * The kind is $COHORT_CONTRACT: pair, memory, unix, tcp, tcp6, tls or tlscert (cohort_contract in CMake).
  */
 #ifndef TESTS_CONTRACT_JOINED_H
 #define TESTS_CONTRACT_JOINED_H

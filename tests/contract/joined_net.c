@@ -8,9 +8,11 @@
 
 #include "conn/dialer.h"
 #include "conn/listener_priv.h"
+#include "net/pki.h"
 #include "support/test.h"
 
 #include <pthread.h>
+#include <string.h>
 
 struct joined joined_by_net(const char *address);
 
@@ -46,7 +48,12 @@ struct joined joined_by_net(const char *address)
 	pthread_t thread;
 
 	REQUIRE_EQ(cohort_key_new(&key, "0123456789abcdef", 16, &err), 0);
-	options.key = key;
+	if (strcmp(joined_kind(), "tlscert") == 0) {
+		pki_open();
+		options = pki_options("joined");
+	} else {
+		options.key = key;
+	}
 	if (cohort_listen(&l, address, &options, &err) != 0) {
 		FAIL("%s", err.text);
 		REQUIRE(false);

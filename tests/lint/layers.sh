@@ -52,7 +52,7 @@ allowed_in() { # LAYER TARGET
 third_party() {
 	case $1 in
 	event2/*) where="core/os/loop_libevent.c examples/08_libevent_loop.c" ;;
-	openssl/*) where="net/trust/hmac_openssl.c net/trust/tls_context_openssl.c net/trust/tls_openssl.c tests/net/test_trust_*.c tests/bench/peer_*.c" ;;
+	openssl/*) where="net/trust/hmac_openssl.c net/trust/tls_*openssl.c tests/net/test_trust_*.c tests/net/pki.c tests/bench/peer_*.c" ;;
 	tpl.h) where="core/wire/codec_tpl.c tests/*tpl*.c tests/bench/*.c tests/fuzz/*.c tests/contract/*.c" ;;
 	CUnit/*) where="tests/support/*.c" ;;
 	zlib.h) where="examples/*.c examples/*/*.c" ;;

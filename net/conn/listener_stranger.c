@@ -34,10 +34,13 @@ static void fd_hang_up(int fd)
 		errno = 0; /* nothing there: the usual case */
 }
 
-/* Does a stranger whom nothing has been said to understand a frame in the clear? */
+/*
+ * Does a stranger whom nothing has been said to understand a frame in the clear?  All of ours do, also one
+ * who is about to speak TLS and hears it in place of TLS.
+ */
 static bool clear_is_understood(enum coh_mode mode)
 {
-	return mode == COH_MODE_UNIX || mode == COH_MODE_LOOPBACK || mode == COH_MODE_PLAINTEXT;
+	return mode != COH_MODE_PYTHON;
 }
 
 void coh_listener_refuse(struct cohort_listener *l, int fd, int code)

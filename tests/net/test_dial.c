@@ -150,16 +150,20 @@ TEST(dial, finds_out_that_it_dialled_itself)
 
 TEST(dial, is_told_to_come_back_where_too_many_wait)
 {
+	static const char *const addresses[] = {"tcp://127.0.0.1:0", "tls://127.0.0.1:0"};
 	struct hall h;
 	struct cohort_conn *c;
 
-	hall_open(&h, NULL, PATIENCE, 0);
-	memset(&err, 0, sizeof err);
-	CHECK_EQ(cohort_dial(&c, cohort_listener_address(h.listener), &h.options,
-		     cohort_in(200 * COHORT_MS), &err),
-	    COHORT_EBUSY);
-	CHECK_HAS(err.text, "127.0.0.1");
-	hall_close(&h);
+	for (int i = 0; i < 2; i++) {
+		hall_open(&h, addresses[i], PATIENCE, 0);
+		memset(&err, 0, sizeof err);
+		CHECK_EQ(cohort_dial(&c, cohort_listener_address(h.listener), &h.options,
+			     cohort_in(test_span(200 * COHORT_MS)), &err),
+		    COHORT_EBUSY);
+		CHECK_HAS(err.text, "127.0.0.1");
+		CHECK_HAS(err.text, "no more peers");
+		hall_close(&h);
+	}
 }
 
 /* Takes one caller and says WORDS to it. */

@@ -189,6 +189,9 @@ TEST(dialer, goes_through_a_loop_of_ones_own)
 	hall_open(&h, NULL, PATIENCE, 8);
 	welcomed(started(cohort_listener_address(h.listener), &h.options, COHORT_FOREVER));
 	hall_close(&h);
+	hall_open(&h, "tls://127.0.0.1:0", PATIENCE, 64); /* TLS needs the room of several */
+	welcomed(started(cohort_listener_address(h.listener), &h.options, patience()));
+	hall_close(&h);
 }
 
 TEST(dialer, does_nothing_before_its_first_step)
@@ -530,6 +533,27 @@ TEST(dialer, comes_back_when_the_peer_hung_up_without_a_word)
 	comes_back_after(say_nothing);
 }
 
+TEST(dialer, comes_back_when_one_of_tls_hung_up_without_a_word)
+{
+	struct cohort_key *key = hall_key();
+	struct cohort_net_options o = {.key = key};
+	char address[COH_ADDRESS_TEXT], tls[COH_ADDRESS_TEXT], hello[4096];
+	int fd, rogue = hall_rogue(address);
+	struct cohort_dialer *d;
+	cohort_time next;
+
+	snprintf(tls, sizeof tls, "tls://127.0.0.1:%u", port_of(address));
+	d = started(tls, &o, patience());
+	CHECK_EQ(cohort_dialer_step(d, &next, &err), 0);
+	fd = accept(rogue, NULL, NULL);
+	CHECK(recv(fd, hello, sizeof hello, 0) > 0);
+	close(fd);
+	run_to_a_pause(d);
+	cohort_dialer_close(d);
+	close(rogue);
+	cohort_key_free(key);
+}
+
 /* Accepts and hangs up until it is hung up on itself. */
 static void *hang_up(void *arg)
 {
@@ -588,6 +612,27 @@ TEST(dialer, leaves_nothing_behind_wherever_it_is_called_off)
 	}
 	CHECK_EQ(rc, 1);
 	hole_close(&hole);
+	hall_close(&h);
+}
+
+TEST(dialer, leaves_no_tls_behind_wherever_it_is_called_off)
+{
+	struct hall h;
+	struct cohort_dialer *d;
+	cohort_time next;
+	int rc = 0;
+
+	hall_open(&h, "tls://127.0.0.1:0", PATIENCE, 64);
+	for (int steps = 0; rc == 0; steps++) {
+		d = started(cohort_listener_address(h.listener), &h.options, patience());
+		for (int i = 0; i < steps && rc == 0; i++) {
+			rc = cohort_dialer_step(d, &next, &err);
+			if (rc == 0)
+				wait_for(d, next);
+		}
+		cohort_dialer_close(d);
+	}
+	CHECK_EQ(rc, 1);
 	hall_close(&h);
 }
 

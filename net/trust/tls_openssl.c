@@ -342,6 +342,7 @@ static int tls_shake(struct coh_tls *t)
 	t->corked = false;
 	if (rc == 1)
 		return tls_judge(t);
+	(void)out_flush(t); /* also the alert, before the failure ends this direction */
 	rc = tls_result(t, rc);
 	return rc == 0 ? -ECONNRESET : rc;
 }

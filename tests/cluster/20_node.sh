@@ -39,7 +39,8 @@ alpha=$address alpha_pid=$pid
 want 0 "$cohort" ping "$alpha" --count 3
 says out "$alpha"
 says out "alpha"
-says out "loopback of this machine"
+[ "$scheme" = tls ] && guard="TLS 1.3, by the key" || guard="loopback of this machine"
+says out "$guard"
 says out "round trips: 3, min "
 want 1 "$cohort" ping "$alpha" --key "$work/other"
 says err "$alpha"
@@ -68,12 +69,17 @@ want 0 "$program" "$address"
 nodes+=($!)
 want 0 "$program" listen:unix:"$work/home"
 says out "49 primes"
+home=$scheme://127.0.0.1:${alpha##*:} # free once alpha has ended
+"$cohort" node --join "$home" --name epsilon --slots 1 2>"$work/epsilon.log" &
+nodes+=($!)
 
 # SIGTERM ends it in order.
 kill $alpha_pid
 wait $alpha_pid
 code=$?
 [ $code = 0 ] || fail "SIGTERM ended the node with $code"
+want 0 "$program" "listen:$home"
+says out "49 primes"
 want 1 "$cohort" ping "$alpha"
 says err "refused"
 echo "$scenario: ok"

@@ -30,7 +30,7 @@ for step in add swap drop; do
 	done
 done
 want 1 "$cohort" ping "$address" --count 1 --key "$work/old"
-says err "is the key the same at both ends?"
+says err "the same at both ends?"
 
 # A file that cannot be used changes nothing.
 cp -p "$work/key" "$work/good"

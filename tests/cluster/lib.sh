@@ -3,6 +3,7 @@
 set -u
 export LC_ALL=C
 scenario=$(basename "$0" .sh)
+scheme=${COHORT_SCHEME:-tcp} # what nodes are reached by
 work=$(mktemp -d)
 nodes=()
 mkfifo "$work/never"
@@ -48,7 +49,7 @@ appears() {
 node() {
 	local name=$1
 	shift
-	"$cohort" node --listen tcp://127.0.0.1:0 --port-file "$work/$name" --name "$name" -v "$@" \
+	"$cohort" node --listen "$scheme://127.0.0.1:0" --port-file "$work/$name" --name "$name" -v "$@" \
 		2>"$work/$name.log" </dev/null 9<&- &
 	pid=$!
 	nodes+=($pid)

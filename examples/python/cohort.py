@@ -238,8 +238,10 @@ class Client:
         try:
             _authenticate(self._conn, key)
             _hurry(self._conn)
-        except BaseException:
+        except BaseException as e:
             self._conn.close()
+            if isinstance(e, EOFError):
+                raise Error("COHORT_EPEER", "the gateway hung up")
             raise
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()

@@ -70,7 +70,7 @@ static struct cohort_conn *listen_for(const struct meeting *m, struct python_pee
 	else
 		snprintf(address, sizeof address, "python+unix:%s", test_path("ours"));
 	REQUIRE_EQ(cohort_listen(&l, address, &o, &err), 0);
-	*peer = python_start(m->python,
+	*peer = python_start(m->python, "python_peer.py",
 	    (const char *const[]){"dial", m->family, strrchr(cohort_listener_address(l), ':') + 1,
 		m->their_key, m->first, NULL});
 	if (m->code == 0) {
@@ -98,7 +98,7 @@ static struct cohort_conn *dial_to(const struct meeting *m, struct python_peer *
 	char line[256], address[512];
 	struct cohort_conn *c;
 
-	*peer = python_start(m->python,
+	*peer = python_start(m->python, "python_peer.py",
 	    (const char *const[]){
 		"listen", m->family, tcp ? "0" : test_path("theirs"), m->their_key, NULL});
 	REQUIRE(python_line(peer, line, sizeof line));
@@ -263,4 +263,136 @@ TEST(interop_python, what_python_says_first_is_heard)
 	CHECK_MEM(data, "first", 5);
 	comes_back(c, 100);
 	meeting_end(&m, c, &peer);
+}
+
+/* ---- cohort.py: images ---- */
+
+/* One line for python_images.py: M, and it is empty again. */
+static void line(FILE *f, struct cohort_message *m)
+{
+	const void *image;
+	size_t size;
+
+	REQUIRE_EQ(cohort_message_image(m, &image, &size), 0);
+	fprintf(f, "%s ", cohort_message_format(m));
+	for (size_t i = 0; i < size; i++)
+		fprintf(f, "%02x", ((const unsigned char *)image)[i]);
+	fprintf(f, "\n");
+	cohort_message_free(m);
+}
+
+static struct cohort_message *message(const char *format)
+{
+	struct cohort_message *m;
+
+	REQUIRE_EQ(cohort_message_new(&m, format, NULL), 0);
+	return m;
+}
+
+static void scalars(FILE *f)
+{
+	struct cohort_message *m = message("cjviuIUf");
+	int8_t c = INT8_MIN;
+	int16_t j = INT16_MIN;
+	uint16_t v = UINT16_MAX;
+	int32_t i = INT32_MIN;
+	uint32_t u = UINT32_MAX;
+	int64_t big = INT64_MIN;
+	uint64_t most = UINT64_MAX;
+	double d = -0.1;
+
+	line(f, message(""));
+	REQUIRE_EQ(cohort_message_pack(m, 0, &c, &j, &v, &i, &u, &big, &most, &d), 0);
+	line(f, m);
+}
+
+static void strings(FILE *f)
+{
+	const char *text = "h\xc3\xa9llo", *none = NULL, *empty = "";
+	struct cohort_bytes blob = {"\0\1\2\xff", 4}, nothing = {NULL, 0};
+	struct cohort_message *m = message("ss");
+
+	REQUIRE_EQ(cohort_message_pack(m, 0, &text, &none), 0);
+	line(f, m);
+	m = message("sB");
+	REQUIRE_EQ(cohort_message_pack(m, 0, &empty, &blob), 0);
+	line(f, m);
+	m = message("B");
+	REQUIRE_EQ(cohort_message_pack(m, 0, &nothing), 0);
+	line(f, m);
+}
+
+static void arrays(FILE *f)
+{
+	static const char *const words[] = {"to", "be", "or"};
+	static const uint64_t counts[] = {2, 2, 1};
+	static const int32_t numbers[] = {1, -2, 3};
+	struct cohort_message *m = message("sA(sU)");
+	const char *title = "words";
+
+	line(f, message("A(i)"));
+	for (int i = 0; i < 3; i++)
+		REQUIRE_EQ(cohort_message_pack(m, 1, &words[i], &counts[i]), 0);
+	REQUIRE_EQ(cohort_message_pack(m, 0, &title), 0);
+	{
+		struct cohort_message *n = message("A(i)");
+
+		for (int i = 0; i < 3; i++)
+			REQUIRE_EQ(cohort_message_pack(n, 1, &numbers[i]), 0);
+		line(f, n);
+	}
+	line(f, m);
+}
+
+static void arrays_in_arrays(FILE *f)
+{
+	const char *a = "a", *none = NULL;
+	struct cohort_bytes x = {"x", 1}, nothing = {NULL, 0};
+	struct cohort_message *m = message("iA(sA(B)f)U");
+	double half = 0.5, minus = -1;
+	int8_t one = 1, two = 2, three = 3;
+	int32_t seven = 7;
+	uint64_t nine = 9;
+
+	REQUIRE_EQ(cohort_message_pack(m, 2, &x), 0);
+	REQUIRE_EQ(cohort_message_pack(m, 2, &nothing), 0);
+	REQUIRE_EQ(cohort_message_pack(m, 1, &a, &half), 0);
+	REQUIRE_EQ(cohort_message_pack(m, 1, &none, &minus), 0);
+	REQUIRE_EQ(cohort_message_pack(m, 0, &seven, &nine), 0);
+	line(f, m);
+	m = message("A(A(A(c)))");
+	REQUIRE_EQ(cohort_message_pack(m, 3, &one), 0);
+	REQUIRE_EQ(cohort_message_pack(m, 3, &two), 0);
+	REQUIRE_EQ(cohort_message_pack(m, 2), 0);
+	REQUIRE_EQ(cohort_message_pack(m, 2), 0);
+	REQUIRE_EQ(cohort_message_pack(m, 1), 0);
+	REQUIRE_EQ(cohort_message_pack(m, 1), 0);
+	REQUIRE_EQ(cohort_message_pack(m, 3, &three), 0);
+	REQUIRE_EQ(cohort_message_pack(m, 2), 0);
+	REQUIRE_EQ(cohort_message_pack(m, 1), 0);
+	line(f, m);
+}
+
+TEST_TIMEOUT(interop_python, images_are_the_same_on_both_sides, 120)
+{
+	struct python list[PYTHONS_MAX];
+	int n = pythons_find(list);
+	FILE *f = fopen(test_path("images"), "w");
+
+	REQUIRE(f != NULL);
+	scalars(f);
+	strings(f);
+	arrays(f);
+	arrays_in_arrays(f);
+	REQUIRE_EQ(fclose(f), 0);
+	for (int i = 0; i < n; i++) {
+		struct python_peer peer;
+
+		if (list[i].major < 3)
+			continue; /* cohort.py is for 3.6 and later */
+		peer = python_start(&list[i], "python_images.py",
+		    (const char *const[]){PYTHON_EXAMPLES, test_path("images"), NULL});
+		if (!CHECK_EQ(python_end(&peer), 0))
+			FAIL("it was Python %d.%d", list[i].major, list[i].minor);
+	}
 }

@@ -25,6 +25,7 @@ static pid_t run(const char *const *argv, int *out)
 	if (pid == 0) {
 		dup2(ends[1], STDOUT_FILENO);
 		dup2(open("/dev/null", O_WRONLY), STDERR_FILENO);
+		setenv("PYTHONDONTWRITEBYTECODE", "1", 1);
 		execvp(argv[0], (char *const *)(uintptr_t)argv);
 		_exit(127);
 	}
@@ -97,10 +98,13 @@ bool python_is_old(const struct python *p)
 	return p->major < 3 || (p->major == 3 && p->minor < 12);
 }
 
-struct python_peer python_start(const struct python *p, const char *const *argv)
+struct python_peer python_start(const struct python *p, const char *script, const char *const *argv)
 {
-	const char *all[16] = {p->path, PYTHON_PEER};
+	char path[512];
+	const char *all[16] = {p->path, path};
 	struct python_peer peer;
+
+	snprintf(path, sizeof path, "%s/%s", PYTHON_SCRIPTS, script);
 
 	for (int i = 0; argv[i] != NULL; i++) {
 		REQUIRE(i + 3 < 16);

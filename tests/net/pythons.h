@@ -1,5 +1,5 @@
 /*
- * pythons.h - the CPythons of this machine, and one of them as a peer (python_peer.py).
+ * pythons.h - the CPythons of this machine, and one of them at work on a script of ours.
  *
  * They are looked for in $PYENV_ROOT/versions or ~/.pyenv/versions, and as python3 on the PATH.
  */
@@ -28,8 +28,9 @@ struct python_peer {
 	int out; /* what it prints */
 };
 
-/* Run P on python_peer.py with ARGV (its arguments, NULL at the end). */
-struct python_peer python_start(const struct python *p, const char *const *argv);
+/* Run P on SCRIPT, of this folder, with ARGV (its arguments, NULL at the end). */
+struct python_peer python_start(
+    const struct python *p, const char *script, const char *const *argv);
 
 /* The first line it prints; false when it ended without. */
 bool python_line(struct python_peer *peer, char *line, size_t size);

@@ -119,6 +119,15 @@ static void block_offer(struct cohort_conn *c, struct block *b, uint32_t number)
 	block_end(b);
 }
 
+/* Give the memory of one of ours back, unless it is under way. */
+static void block_discard(struct block *b)
+{
+	if (b->state != BLOCK_FREE || b->ready == 0)
+		return;
+	coh_shm_discard(b->fd, b->ready);
+	b->ready = 0;
+}
+
 /* The peer's word about one of ours. */
 static int block_back(struct cohort_conn *c, const struct coh_frame *f)
 {
@@ -133,6 +142,8 @@ static int block_back(struct cohort_conn *c, const struct coh_frame *f)
 		c->blocks->refused = true;
 	} else {
 		b->state = BLOCK_FREE;
+		if (c->blocks->calm >= CALM)
+			block_discard(b);
 	}
 	return 0;
 }
@@ -237,23 +248,13 @@ void coh_conn_block_undo(struct cohort_conn *c, const struct coh_conn_boxed *b)
 	c->blocks->ours[b->frame.channel].state = BLOCK_FREE;
 }
 
-void coh_conn_block_rest(struct cohort_conn *c)
+void coh_conn_block_calm(struct cohort_conn *c, enum coh_conn_calm what)
 {
-	struct block *b;
-
-	for (int i = 0; i < COH_BLOCKS && c->blocks != NULL; i++) {
-		b = &c->blocks->ours[i];
-		if (b->state != BLOCK_FREE || b->ready == 0)
-			continue;
-		coh_shm_discard(b->fd, b->ready);
-		b->ready = 0;
-	}
-}
-
-void coh_conn_block_calm(struct cohort_conn *c)
-{
-	if (++c->blocks->calm == CALM)
-		coh_conn_block_rest(c);
+	if (c->blocks == NULL || c->blocks->calm >= CALM)
+		return;
+	c->blocks->calm += what;
+	for (int i = 0; i < COH_BLOCKS && c->blocks->calm >= CALM; i++)
+		block_discard(&c->blocks->ours[i]);
 }
 
 /* ---- theirs: what is received ---- */

@@ -47,11 +47,12 @@ void coh_conn_block_settle(struct cohort_conn *c);
 /* The body that was looked at, of N bytes, as a copy that no peer can change; NULL without memory. */
 const void *coh_conn_block_copy(struct cohort_conn *c, size_t n);
 
-/* Something small was sent: after many of them the memory of blocks is given back. */
-void coh_conn_block_calm(struct cohort_conn *c);
-
-/* Give the memory of blocks back that are not under way; the blocks stay. */
-void coh_conn_block_rest(struct cohort_conn *c);
+/*
+ * Something small was sent, or C rests: after many small messages or some rests, with no large message
+ * among them, the memory of blocks that are not under way is given back.  The blocks stay.
+ */
+enum coh_conn_calm { COH_CONN_SMALL = 1, COH_CONN_RESTS = 16 };
+void coh_conn_block_calm(struct cohort_conn *c, enum coh_conn_calm what);
 
 /* True when C has any. */
 bool coh_conn_block_any(const struct cohort_conn *c);

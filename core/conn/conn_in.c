@@ -468,7 +468,7 @@ void coh_conn_rest(struct cohort_conn *c)
 	struct coh_conn_in *in = &c->in;
 
 	in_settle(c);
-	coh_conn_block_rest(c);
+	coh_conn_block_calm(c, COH_CONN_RESTS);
 	if (in_held(in) == 0) {
 		coh_free(in->data);
 		in->data = NULL;

@@ -279,7 +279,7 @@ int coh_conn_out_frame(
 	if (o->frame->length >= COH_BLOCK_LEAST && coh_conn_block_fill(c, o, &b))
 		return out_boxed(c, &b, deadline);
 	if (c->blocks != NULL)
-		coh_conn_block_calm(c);
+		coh_conn_block_calm(c, COH_CONN_SMALL);
 	if (o->frame->length <= COPY_MAX)
 		return out_copied(c, o, deadline);
 	return out_gathered(c, o, deadline);

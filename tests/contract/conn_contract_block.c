@@ -286,6 +286,31 @@ TEST(conn_block, the_memory_of_blocks_is_given_back_when_only_small_messages_go)
 	joined_close(&j);
 }
 
+TEST(conn_block, a_loop_keeps_the_memory_between_large_messages_and_gives_it_back_at_rest)
+{
+	struct joined j = joined_open();
+	unsigned char *data = pattern(MIB, 7);
+	const void *at;
+
+	if (has_blocks()) {
+		warm(&j);
+		for (int i = 0; i < 20; i++) {
+			CHECK_EQ(cohort_conn_send_bytes(j.a, data, MIB, joined_patience()), 0);
+			at = expect(j.b, data, MIB);
+			REQUIRE(at == j.b->in.block);
+			CHECK_EQ(cohort_conn_step(j.b, NULL), 0);
+			CHECK_EQ(cohort_conn_flush(j.b, joined_patience()), 0);
+			CHECK_EQ(cohort_conn_step(j.a, NULL), 0);
+			CHECK_EQ(resident(at, MIB), 256);
+		}
+		for (int i = 0; i < 20; i++)
+			CHECK_EQ(cohort_conn_step(j.a, NULL), 0);
+		CHECK_EQ(resident(at, MIB), 0);
+	}
+	free(data);
+	joined_close(&j);
+}
+
 /* How many mappings of blocks this process has. */
 static int mappings(void)
 {

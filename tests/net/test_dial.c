@@ -162,6 +162,7 @@ TEST(dial, is_told_to_come_back_where_too_many_wait)
 		    COHORT_EBUSY);
 		CHECK_HAS(err.text, "127.0.0.1");
 		CHECK_HAS(err.text, "no more peers");
+		h.max = 64; /* what the caller's end of TLS takes is counted too */
 		hall_close(&h);
 	}
 }

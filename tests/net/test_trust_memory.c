@@ -7,6 +7,7 @@
  */
 #include "base/mem.h"
 #include "net/ends.h"
+#include "python/dialect.h"
 #include "support/test.h"
 #include "trust/hmac_openssl.h"
 #include "trust/keyfile.h"
@@ -14,6 +15,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <openssl/crypto.h>
+#include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -102,17 +104,62 @@ TEST(trust_memory, handshake_survives_every_failed_allocation)
 	ends_close(&kept);
 }
 
+static struct cohort_key *kept_python;
+
+static int ones(void *out, size_t n, void *arg)
+{
+	(void)arg;
+	memset(out, 0x11, n);
+	return 0;
+}
+
+/* Python's handshake at the listener's end, under key 00..1f and with random bytes of 11. */
+static int shake_with_python(void)
+{
+	static const unsigned char right[] =
+	    "{sha256}\x20\xe2\x65\x10\x35\x41\x00\xbb\x9f\x59\xb4\x72\x17"
+	    "\xa0\x3c\x88\x75\x90\x8c\x1b\xf5\x16\xef\x9a\x72\xf6\xe9\xab"
+	    "\x93\x0f\xaf\x3a";
+	static const char challenge[] = "#CHALLENGE#{sha3_384}0123456789a";
+	const struct coh_dialect_config c = {
+	    .role = COH_HANDSHAKE_SERVER, .key = kept_python, .peer = "a test", .random = ones};
+	struct coh_dialect d;
+	int rc = coh_dialect_init(&d, &c, NULL);
+
+	if (rc == 0)
+		rc = coh_dialect_feed(&d, right, sizeof right - 1, NULL);
+	CHECK((rc == 0) == coh_dialect_proved(&d));
+	if (rc == 0)
+		rc = coh_dialect_feed(&d, challenge, sizeof challenge - 1, NULL);
+	if (rc == 0)
+		rc = coh_dialect_feed(&d, "#WELCOME#", 9, NULL);
+	coh_dialect_fini(&d);
+	return rc < 0 ? rc : 0;
+}
+
+TEST(trust_memory, pythons_handshake_survives_every_failed_allocation)
+{
+	unsigned char secret[32];
+
+	for (unsigned i = 0; i < sizeof secret; i++)
+		secret[i] = (unsigned char)i;
+	REQUIRE_EQ(cohort_key_new_python(&kept_python, secret, sizeof secret, NULL), 0);
+	every_allocation_both_ways(shake_with_python);
+	cohort_key_free(kept_python);
+}
+
 /* Everything from the N-th allocation of the process on fails. */
 static int first_use_without_memory(unsigned long n)
 {
 	struct coh_span nothing = {"", 0};
-	unsigned char sum[COH_HASH_SIZE];
+	unsigned char sum[COH_HMAC_MAX];
 	bool well = true;
 
 	coh_mem_fail(n, COH_MEM_FAIL_FROM);
 	for (int again = 0; again < 2; again++)
 		well = well && excused(coh_hash_parts(&nothing, 1, sum)) &&
 		    excused(coh_hmac_sign(nothing, &nothing, 1, sum)) &&
+		    coh_hmac_sign_by("SHA384", nothing, nothing, sum) != 0 &&
 		    excused(coh_random_bytes(sum, sizeof sum));
 	return well ? 42 : 1;
 }

@@ -224,7 +224,10 @@ static int on_challenge(struct coh_dialect *d, struct coh_span body, struct coho
 	return COH_HANDSHAKE_MORE;
 }
 
-/* Is MAC right under any of our secrets?  1, 0 or a code; the one it is becomes ours. */
+/*
+ * Is MAC right under any of our secrets?  1, 0 or a code; the one it is becomes ours.  All are tried,
+ * so that the time does not tell which it was.
+ */
 static int answer_right(struct coh_dialect *d, const struct digest *digest, struct coh_span mac,
     struct cohort_error *err)
 {
@@ -232,11 +235,12 @@ static int answer_right(struct coh_dialect *d, const struct digest *digest, stru
 	unsigned char want[COH_HMAC_MAX];
 	int n = 0, right = 0;
 
-	for (int i = 0; i < coh_authkey_count(d->config.key) && n >= 0 && right == 0; i++) {
+	for (int i = 0; i < coh_authkey_count(d->config.key) && n >= 0; i++) {
 		n = sign(d, digest, i, challenge, want, err);
-		right = n >= 0 && mac.size == (size_t)n && coh_hmac_equal(mac.data, want, mac.size);
-		if (right)
+		if (n >= 0 && mac.size == (size_t)n && coh_hmac_equal(mac.data, want, mac.size)) {
+			right = 1;
 			d->key = i;
+		}
 	}
 	coh_wipe(want, sizeof want);
 	return n < 0 ? n : right;

@@ -6,6 +6,7 @@
  */
 #include "python/dialect.h"
 #include "support/test.h"
+#include "trust/authkey.h"
 
 #include <cohort/auth.h>
 #include <stdio.h>
@@ -545,4 +546,29 @@ TEST(dialect, a_zeroed_machine_refuses_everything)
 
 	CHECK_EQ(coh_dialect_feed(&d, "#WELCOME#", 9, NULL), COHORT_EPROTOCOL);
 	coh_dialect_fini(&d);
+}
+
+TEST(dialect, of_two_keys_either_is_accepted_and_the_peers_own_is_answered_with)
+{
+	static const unsigned char other[32] = {9, 9, 9},
+				   ours[32] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15,
+				       16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30,
+				       31};
+	const struct coh_span both[] = {{other, sizeof other}, {ours, sizeof ours}};
+	struct our o;
+
+	for (int first = 0; first < 2; first++) {
+		our_open(&o, COH_HANDSHAKE_SERVER, false);
+		cohort_key_free(o.key);
+		REQUIRE_EQ(coh_authkey_new_python(&o.key,
+			       (const struct coh_span[]){both[first], both[!first]}, 2, NULL),
+		    0);
+		o.d.config.key = o.key;
+		says(&o, our_challenge());
+		CHECK_EQ(hears(&o, bytes_of("{sha256}", our_sha256)), COH_HANDSHAKE_MORE);
+		says(&o, bytes_of("#WELCOME#", ""));
+		CHECK_EQ(hears(&o, filled("#CHALLENGE#{sha256}", 40)), COH_HANDSHAKE_MORE);
+		says(&o, bytes_of("{sha256}", their_sha256));
+		our_close(&o);
+	}
 }

@@ -54,6 +54,8 @@ void coh_conn_dispose(struct cohort_conn *c)
 	coh_conn_block_free(c);
 	coh_free(c->in.data);
 	coh_free(c->in.old);
+	coh_free(c->in.parts);
+	coh_conn_lane_fini(&c->out);
 	coh_buf_fini(&c->out.held);
 	coh_free(c->error);
 	coh_free(c->peer);
@@ -160,7 +162,8 @@ int coh_conn_fd(const struct cohort_conn *c)
 
 short coh_conn_events(const struct cohort_conn *c)
 {
-	return c->ops->events(c->self, coh_conn_pending(c) != 0);
+	/* What waits in lanes waits for credit once `held` is out. */
+	return c->ops->events(c->self, coh_buf_len(&c->out.held) != 0);
 }
 
 int coh_conn_failure(const struct cohort_conn *c)

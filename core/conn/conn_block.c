@@ -157,7 +157,7 @@ static void blocks_seek(struct cohort_conn *c)
 	const struct coh_conn_in *in = &c->in;
 	struct coh_frame f;
 
-	(void)coh_conn_in_more(c);
+	(void)coh_conn_hear(c);
 	for (size_t at = in->head + in->lent; in->tail - at >= COH_FRAME_SIZE;
 	     at += COH_FRAME_SIZE + f.length) {
 		if (coh_frame_decode(&f, in->data + at, c->phase, NULL) != 0)

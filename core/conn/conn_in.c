@@ -42,6 +42,7 @@ static size_t in_least(const struct cohort_conn *c)
 static void in_drop(struct coh_conn_in *in, size_t n)
 {
 	in->head += n;
+	in->scanned -= n < in->scanned ? n : in->scanned;
 	if (in->head == in->tail)
 		in->head = in->tail = 0;
 }
@@ -257,6 +258,7 @@ static int in_room_beyond(struct cohort_conn *c, size_t *room)
 		in->old = in->data;
 		in->data = p;
 		in->cap = cap;
+		in->scanned -= in->lent;
 		in->head = in->lent = 0;
 		in->tail = held;
 	}
@@ -264,22 +266,50 @@ static int in_room_beyond(struct cohort_conn *c, size_t *room)
 	return 0;
 }
 
-bool coh_conn_in_more(struct cohort_conn *c)
+/* Judge the whole frames that have come, whether or not those before them were taken. */
+static void in_scan(struct cohort_conn *c)
 {
-	size_t room;
-	ssize_t n;
+	struct coh_conn_in *in = &c->in;
+	struct coh_frame f;
+	const unsigned char *p;
+	size_t left;
 
-	if (c->in.ended || c->in.ncame == COH_CONN_CAME || in_room_beyond(c, &room) != 0)
-		return false;
-	n = coh_conn_in_stream(c, c->in.data + c->in.tail, room, COHORT_NOW);
-	if (n > 0) {
-		c->in.tail += (size_t)n;
-		coh_session_heard(&c->session);
-	} else if (n != -EAGAIN) {
-		c->in.ended = true; /* told when all before it has been taken */
-		c->in.end = n;
+	while ((left = in_held(in) - in->scanned) >= COH_FRAME_SIZE) {
+		p = in->data + in->head + in->scanned;
+		if (coh_frame_decode(&f, p, c->phase, NULL) != 0 || left - COH_FRAME_SIZE < f.length)
+			return; /* a look tells what is wrong with it */
+		if (coh_conn_session_came(c, &f, p + COH_FRAME_SIZE) != 0)
+			return;
+		in->scanned += COH_FRAME_SIZE + (size_t)f.length;
 	}
-	return n > 0;
+}
+
+bool coh_conn_hear(struct cohort_conn *c)
+{
+	struct coh_conn_in *in = &c->in;
+	struct coh_frame f;
+	size_t room;
+	ssize_t n = -EAGAIN;
+	bool came = false;
+
+	do {
+		if (in->ended || in->ncame == COH_CONN_CAME || in_room_beyond(c, &room) != 0)
+			break;
+		n = coh_conn_in_stream(c, in->data + in->tail, room, COHORT_NOW);
+		came = came || n > 0;
+		in->tail += n > 0 ? (size_t)n : 0;
+	} while (n > 0 && c->ops->ready != NULL && c->ops->ready(c->self));
+	if (n <= 0 && n != -EAGAIN) {
+		in->ended = true; /* told when all before it has been taken */
+		in->end = n;
+	}
+	if (came && c->session.on) {
+		coh_session_heard(&c->session);
+		in_scan(c);
+		if (in->lent == 0 && in->old == NULL && !in->assembled)
+			(void)coh_conn_in_look(c, &f); /* slices make room for those behind them */
+	}
+	return came;
 }
 
 /* Let go of what was lent. */
@@ -293,6 +323,8 @@ static void in_settle(struct cohort_conn *c)
 	if (in->lent != 0) {
 		in_drop(in, in->lent);
 		in->lent = 0;
+	} else if (in->parts_lent) {
+		coh_conn_slice_settle(in);
 	} else if (in->old != NULL) {
 		coh_free(in->old);
 		in->old = NULL;
@@ -332,6 +364,9 @@ static int in_header(struct cohort_conn *c, struct coh_frame *f)
 		p = part;
 	}
 	rc = coh_frame_decode(f, p, c->phase, c->error);
+	if (rc == 0 && c->session.on && f->length > COH_SESSION_SLICE && f->type != COH_FRAME_PASS)
+		rc = coh_fail(c->error, COHORT_EPROTOCOL, "a %s of %u bytes is not in slices",
+		    coh_frame_name(f->type), f->length);
 	if (rc == 0)
 		return 1;
 	c->in.failure = coh_fail_in(c->error, rc, "connection to %s", c->peer);
@@ -346,15 +381,27 @@ static int in_unfinished(struct cohort_conn *c)
 	return 0;
 }
 
-/* The whole frame F is at the head.  1: it is the caller's; 0: it was ours; or how C ended. */
+/* The whole frame F is at the head.  1: it, or what it made whole, is the caller's; 0: it was ours; or how C ended. */
 static int in_control(struct cohort_conn *c, struct coh_frame *f)
 {
+	int rc;
+
 	switch (f->type) {
 	case COH_FRAME_PING:
-		coh_conn_out_pong(c, f, coh_conn_in_body(c));
+		if (!c->session.on) /* else it was answered when it was judged */
+			coh_conn_out_pong(c, f, c->in.data + c->in.head + c->in.header);
 		return 0;
 	case COH_FRAME_BEAT:
+	case COH_FRAME_CREDIT:
 		return 0;
+	case COH_FRAME_OPEN:
+	case COH_FRAME_SLICE:
+		rc = coh_conn_slice_came(c, f, c->in.data + c->in.head + c->in.header);
+		if (rc != 1)
+			return rc;
+		in_drop(&c->in, c->in.wire);
+		*f = c->in.frame;
+		return 1;
 	case COH_FRAME_BLOCK:
 	case COH_FRAME_BLOCK_BACK:
 		return coh_conn_block_look(c, f);
@@ -370,6 +417,10 @@ static int in_look(struct cohort_conn *c, struct coh_frame *f, size_t *need)
 	int rc;
 
 	in_settle(c);
+	if (in->assembled) {
+		*f = in->frame;
+		return 1;
+	}
 	for (;;) {
 		if (in->failure != 0)
 			return coh_conn_fail_again(c, in->failure);
@@ -378,15 +429,19 @@ static int in_look(struct cohort_conn *c, struct coh_frame *f, size_t *need)
 				: c->framing == NULL ? COH_FRAME_SIZE : in_held(in) + 1;
 		if (rc < 0)
 			return rc;
-		if (rc == 0)
-			return in_unfinished(c);
-		if (in_held(in) < *need)
+		if (rc == 0 || in_held(in) < *need)
 			return in_unfinished(c);
 		rc = coh_conn_came_judge(c, f);
 		if (rc != 0)
 			return rc;
-		coh_session_whole(&c->session);
 		in->wire = *need;
+		if (c->session.on && in->scanned == 0) {
+			rc = coh_conn_session_came(c, f, in->data + in->head + in->header);
+			if (rc != 0)
+				return rc;
+			in->scanned = *need;
+		}
+		in->owed = c->session.on && coh_conn_lane_counts(f) ? *need : 0;
 		rc = in_control(c, f);
 		if (rc != 0)
 			return rc;
@@ -421,9 +476,15 @@ int coh_conn_in_peek(struct cohort_conn *c, struct coh_frame *f, cohort_time dea
 
 const void *coh_conn_in_take(struct cohort_conn *c)
 {
+	if (c->in.assembled) {
+		c->in.parts_lent = true;
+		return c->in.parts;
+	}
 	c->in.lent = c->in.wire;
 	if (c->in.block != NULL)
 		coh_conn_block_lend(c);
+	if (c->in.owed != 0)
+		coh_conn_session_taken(c, COH_LANE_ORDERED, c->in.owed);
 	return coh_conn_in_body(c);
 }
 
@@ -432,15 +493,66 @@ size_t coh_conn_unread(const struct cohort_conn *c)
 	return in_held(&c->in) - c->in.lent;
 }
 
+static bool in_is_message(const struct coh_frame *f)
+{
+	switch (f->type) {
+	case COH_FRAME_PING:
+	case COH_FRAME_BEAT:
+	case COH_FRAME_CREDIT:
+	case COH_FRAME_OPEN:
+	case COH_FRAME_SLICE:
+	case COH_FRAME_BLOCK_BACK:
+		return false;
+	case COH_FRAME_BLOCK:
+		return f->flags != COH_BLOCK_OFFER;
+	default:
+		return true;
+	}
+}
+
+/* With F a message may be whole, or gone out. */
+static bool in_may_make(const struct coh_frame *f)
+{
+	return f->type >= COH_FRAME_CREDIT && f->type <= COH_FRAME_BLOCK_BACK;
+}
+
+struct coh_conn_in_view coh_conn_in_view(const struct cohort_conn *c)
+{
+	const struct coh_conn_in *in = &c->in;
+	struct coh_conn_in_view v = {.message = in->assembled && !in->parts_lent};
+	struct coh_frame f;
+	size_t at = in->head + in->lent, left;
+
+	while (!v.message && (left = in->tail - at) != 0) {
+		v.partial = left < COH_FRAME_SIZE;
+		/* What cannot be decoded is not waited for either. */
+		v.message = !v.partial && coh_frame_decode(&f, in->data + at, c->phase, NULL) != 0;
+		if (v.partial || v.message)
+			break;
+		v.partial = left - COH_FRAME_SIZE < f.length;
+		if (v.partial)
+			break;
+		v.slice |= in_may_make(&f);
+		v.message = in_is_message(&f);
+		at += COH_FRAME_SIZE + (size_t)f.length;
+	}
+	return v;
+}
+
 bool coh_conn_has_frame(const struct cohort_conn *c)
 {
 	const struct coh_conn_in *in = &c->in;
+	struct coh_conn_in_view v;
 	struct coh_frame f;
 	size_t held = coh_conn_unread(c), header;
 	int rc;
 
 	if (in->failure != 0)
 		return true;
+	if (c->session.on) {
+		v = coh_conn_in_view(c);
+		return v.message || v.slice;
+	}
 	if (c->framing != NULL && held != 0) {
 		rc = c->framing->decode(&f, in->data + in->head + in->lent, held, &header, NULL);
 		return rc < 0 || (rc == 1 && held - header >= f.length);
@@ -472,7 +584,13 @@ void coh_conn_rest(struct cohort_conn *c)
 	if (in_held(in) == 0) {
 		coh_free(in->data);
 		in->data = NULL;
-		in->head = in->tail = in->cap = in->calm = 0;
+		in->head = in->tail = in->cap = 0;
+		in->scanned = in->calm = 0;
+	}
+	if (!in->assembled && in->parts_len == 0) {
+		coh_free(in->parts);
+		in->parts = NULL;
+		in->parts_cap = 0;
 	}
 }
 

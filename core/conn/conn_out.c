@@ -27,6 +27,8 @@
 void coh_conn_out_init(struct coh_conn_out *out)
 {
 	coh_buf_init(&out->held, KEEP_LIMIT + FRAME_ROOM);
+	for (int i = 0; i < COH_LANES; i++)
+		coh_buf_init(&out->lane[i].queue, KEEP_LIMIT + FRAME_ROOM);
 	out->keep = KEEP_LIMIT;
 	out->pass = -1;
 }
@@ -35,17 +37,22 @@ void coh_conn_keep_all(struct cohort_conn *c)
 {
 	c->out.keep = SIZE_MAX - FRAME_ROOM;
 	c->out.held.max = SIZE_MAX;
+	for (int i = 0; i < COH_LANES; i++)
+		c->out.lane[i].queue.max = SIZE_MAX;
 }
 
 size_t coh_conn_pending(const struct cohort_conn *c)
 {
-	return coh_buf_len(&c->out.held);
+	const struct coh_conn_out *out = &c->out;
+
+	return coh_buf_len(&out->held) + coh_buf_len(&out->lane[COH_LANE_ORDERED].queue) +
+	    coh_buf_len(&out->lane[COH_LANE_BULK].queue);
 }
 
-/* Sending ended with CODE; what was held is lost with it.  Returns CODE. */
-static int out_end(struct cohort_conn *c, int code)
+int coh_conn_out_end(struct cohort_conn *c, int code)
 {
 	coh_buf_fini(&c->out.held);
+	coh_conn_lane_fini(&c->out);
 	c->out.pongs = 0;
 	c->out.failure = code;
 	return code;
@@ -74,8 +81,7 @@ static bool out_refused(const struct cohort_conn *c, ssize_t e)
 static ssize_t out_write(
     struct cohort_conn *c, const struct iovec *iov, int n, cohort_time deadline)
 {
-	ssize_t w = c->session.on ? coh_conn_session_write(c, iov, n, deadline)
-				  : coh_conn_out_stream(c, iov, n, deadline);
+	ssize_t w = coh_conn_out_stream(c, iov, n, deadline);
 
 	if (w >= 0 || w == -EAGAIN)
 		return w;
@@ -83,9 +89,18 @@ static ssize_t out_write(
 		c->out.refused = (int)w;
 		return -EAGAIN; /* so that the frame is taken back */
 	}
-	if (c->in.failure != 0)
-		return out_end(c, c->in.failure);
-	return out_end(c, coh_conn_fail_stream(c, COHORT_EPEER, "cannot send: ", (int)w));
+	return coh_conn_out_end(c, coh_conn_fail_stream(c, COHORT_EPEER, "cannot send: ", (int)w));
+}
+
+ssize_t coh_conn_out_write(struct cohort_conn *c, const struct iovec *iov, int n)
+{
+	ssize_t w = out_write(c, iov, n, COHORT_NOW);
+
+	if (w > 0) {
+		c->out.total += (uint64_t)w;
+		coh_session_said(&c->session);
+	}
+	return w;
 }
 
 static void out_emptied(struct coh_conn_out *out)
@@ -106,6 +121,38 @@ static int out_failure(struct cohort_conn *c)
 	return c->out.failure != 0 ? coh_conn_fail_again(c, c->out.failure) : 0;
 }
 
+int coh_conn_out_held(struct cohort_conn *c)
+{
+	struct coh_buf *held = &c->out.held;
+	struct iovec iov;
+	ssize_t n;
+
+	while (coh_buf_len(held) != 0) {
+		iov = (struct iovec){held->data + held->head, coh_buf_len(held)};
+		n = coh_conn_out_write(c, &iov, 1);
+		if (n < 0)
+			return (int)n;
+		coh_buf_drop(held, (size_t)n);
+	}
+	out_emptied(&c->out);
+	return 0;
+}
+
+/* As coh_conn_out_flush, when the peer's credit may have to be waited for. */
+static int out_flush_session(struct cohort_conn *c, cohort_time deadline)
+{
+	int rc;
+
+	while ((rc = coh_conn_lane_push(c)) >= 0 && coh_conn_pending(c) != 0) {
+		rc = coh_conn_session_wait(c, rc == 1, deadline);
+		if (rc == -EAGAIN)
+			return coh_conn_fail_code(c, COHORT_ETIMEDOUT);
+		if (rc != 0)
+			return coh_conn_out_end(c, rc);
+	}
+	return rc;
+}
+
 int coh_conn_out_flush(struct cohort_conn *c, cohort_time deadline)
 {
 	struct coh_buf *held = &c->out.held;
@@ -115,6 +162,8 @@ int coh_conn_out_flush(struct cohort_conn *c, cohort_time deadline)
 
 	if (rc != 0)
 		return rc;
+	if (c->session.on)
+		return out_flush_session(c, deadline);
 	while (coh_buf_len(held) != 0) {
 		iov = (struct iovec){held->data + held->head, coh_buf_len(held)};
 		n = out_write(c, &iov, 1, deadline);
@@ -132,8 +181,10 @@ int coh_conn_push(struct cohort_conn *c)
 {
 	int rc;
 
-	if (coh_conn_pending(c) == 0)
+	if (coh_conn_pending(c) == 0 || out_failure(c) != 0)
 		return out_failure(c);
+	if (c->session.on)
+		return coh_conn_lane_push(c);
 	rc = coh_conn_out_flush(c, COHORT_NOW);
 	return rc == COHORT_ETIMEDOUT ? 1 : rc;
 }
@@ -221,7 +272,7 @@ static int out_late(struct cohort_conn *c, const struct coh_conn_outgoing *o,
 	}
 	rc = out_keep(c, iov, o->n + 2);
 	if (rc != 0 && begun)
-		return out_end(c, coh_conn_fail(c, rc,
+		return coh_conn_out_end(c, coh_conn_fail(c, rc,
 		    "cannot send: no memory for the rest of a message that is partly out"));
 	return rc != 0 ? coh_conn_fail_code(c, rc) : 0;
 }
@@ -240,9 +291,7 @@ static int out_gathered(
 	iov[1] = (struct iovec){header, head};
 	memcpy(iov + 2, o->body, (size_t)o->n * sizeof *iov);
 	for (left = before + head + o->frame->length; sent < left; sent += (size_t)n) {
-		c->out.amid = true;
 		n = out_write(c, iov, o->n + 2, deadline);
-		c->out.amid = false;
 		if (n == -EAGAIN)
 			return out_late(c, o, iov, sent > before);
 		if (n < 0)
@@ -257,11 +306,21 @@ static int out_gathered(
 /* The frame lies in a block: what says so is small, and goes as small frames do. */
 static int out_boxed(struct cohort_conn *c, const struct coh_conn_boxed *b, cohort_time deadline)
 {
-	int rc = out_copied(c, &b->o, deadline);
+	int rc = c->session.on ? coh_conn_lane_frame(c, &b->o, deadline)
+			       : out_copied(c, &b->o, deadline);
 
 	if (rc != 0)
 		coh_conn_block_undo(c, b);
 	return rc;
+}
+
+/* What does not wait for the peer's credit: behind what is begun, and kept. */
+static int out_urgent(struct cohort_conn *c, const struct coh_conn_outgoing *o)
+{
+	struct coh_conn_outgoing kept = *o;
+
+	kept.how = COH_CONN_KEEP;
+	return out_copied(c, &kept, COHORT_NOW);
 }
 
 int coh_conn_out_frame(
@@ -280,6 +339,10 @@ int coh_conn_out_frame(
 		return out_boxed(c, &b, deadline);
 	if (c->blocks != NULL)
 		coh_conn_block_calm(c, COH_CONN_SMALL);
+	if (c->session.on && coh_conn_lane_urgent(o->frame))
+		return out_urgent(c, o);
+	if (c->session.on)
+		return coh_conn_lane_frame(c, o, deadline);
 	if (o->frame->length <= COPY_MAX)
 		return out_copied(c, o, deadline);
 	return out_gathered(c, o, deadline);
@@ -288,7 +351,7 @@ int coh_conn_out_frame(
 int coh_conn_out_pass(
     struct cohort_conn *c, const struct coh_conn_outgoing *o, int fd, cohort_time deadline)
 {
-	int rc = coh_conn_out_flush(c, deadline);
+	int refused, rc = coh_conn_out_flush(c, deadline);
 
 	if (rc != 0)
 		return rc;
@@ -296,9 +359,9 @@ int coh_conn_out_pass(
 	c->out.refused = 0;
 	rc = coh_conn_out_frame(c, o, deadline);
 	c->out.pass = -1;
-	if (c->out.refused != 0)
-		return coh_conn_fail_code(c, c->out.refused);
-	return rc;
+	refused = c->out.refused;
+	c->out.refused = 0;
+	return refused != 0 ? coh_conn_fail_code(c, refused) : rc;
 }
 
 void coh_conn_out_pong(struct cohort_conn *c, const struct coh_frame *ping, const void *body)

@@ -30,10 +30,13 @@ enum pass_kind { PASS_FD = 1, PASS_CONN = 2 };
 
 /*
  * The body of a PASS_CONN: version (1), whether there is a session (1), bytes of peer (2), the four spans of
- * the session in nanoseconds (8 each), peer; then what it had received.
+ * the session in nanoseconds (8 each), of each lane what may be sent, what may come and what was taken, how
+ * much of what it had received was judged (8 each), peer; then what it had received.
  */
 #define STATE_VERSION 1
-#define STATE_HEAD (4 + 4 * 8)
+#define STATE_SPANS 4
+#define STATE_WAYS (STATE_SPANS + 4 * 8)
+#define STATE_HEAD (STATE_WAYS + (3 * COH_LANES + 1) * 8)
 #define PEER_MAX 255
 #define SPAN_MAX ((uint64_t)3600 * COHORT_SECOND)
 
@@ -184,6 +187,10 @@ static int conn_check(struct cohort_conn *c, struct cohort_conn *sent, cohort_ti
 	if (rc != 0)
 		return coh_conn_fail(c, COHORT_ESTATE, "the connection to %s has ended: %s",
 		    sent->peer, cohort_conn_error(sent));
+	if (sent->in.assembled || sent->session.way[COH_LANE_ORDERED].transfer ||
+	    sent->session.way[COH_LANE_BULK].transfer)
+		return coh_conn_fail(c, COHORT_ESTATE,
+		    "the connection to %s is receiving a large message or a file", sent->peer);
 	if (sent->in.ncame != 0)
 		return coh_conn_fail(c, COHORT_ESTATE,
 		    "the connection to %s holds descriptors that were not received yet",
@@ -203,6 +210,7 @@ static int conn_check(struct cohort_conn *c, struct cohort_conn *sent, cohort_ti
 static void state_write(unsigned char head[STATE_HEAD], const struct cohort_conn *sent, size_t peer)
 {
 	const struct coh_session_config *s = &sent->session.config;
+	unsigned char *p = head + STATE_WAYS;
 
 	head[0] = STATE_VERSION;
 	head[1] = sent->session.on;
@@ -211,6 +219,12 @@ static void state_write(unsigned char head[STATE_HEAD], const struct cohort_conn
 	coh_put_u64(head + 12, (uint64_t)s->beat_in);
 	coh_put_u64(head + 20, (uint64_t)s->silence);
 	coh_put_u64(head + 28, (uint64_t)s->frame);
+	for (int i = 0; i < COH_LANES; i++, p += 24) {
+		coh_put_u64(p, sent->session.way[i].credit);
+		coh_put_u64(p + 8, sent->session.way[i].open);
+		coh_put_u64(p + 16, sent->session.way[i].taken);
+	}
+	coh_put_u64(p, sent->in.scanned);
 }
 
 int cohort_conn_send_conn(struct cohort_conn *c, struct cohort_conn *sent, cohort_time deadline)
@@ -279,7 +293,7 @@ static ssize_t state_read(const unsigned char *state, size_t size, char peer[PEE
 	if (size < STATE_HEAD || state[0] != STATE_VERSION || state[1] > 1)
 		return -1;
 	n = coh_get_u16(state + 2);
-	if (n > PEER_MAX || n > size - STATE_HEAD || !spans_read(session, state + 4))
+	if (n > PEER_MAX || n > size - STATE_HEAD || !spans_read(session, state + STATE_SPANS))
 		return -1;
 	for (size_t i = 0; i < n; i++)
 		if (state[STATE_HEAD + i] < ' ' || state[STATE_HEAD + i] == 0x7f)
@@ -289,16 +303,38 @@ static ssize_t state_read(const unsigned char *state, size_t size, char peer[PEE
 	return (ssize_t)(STATE_HEAD + n);
 }
 
+/* S goes on in its windows where P says, no more than UNREAD bytes being judged; false when that cannot be. */
+static bool ways_read(struct coh_session *s, const unsigned char *p, size_t unread)
+{
+	bool valid = true;
+
+	for (int i = 0; i < COH_LANES; i++, p += 24) {
+		struct coh_session_way *way = &s->way[i];
+		uint64_t window = way->open;
+
+		way->credit = coh_get_u64(p);
+		way->open = coh_get_u64(p + 8);
+		way->taken = coh_get_u64(p + 16);
+		valid = valid && way->credit <= window && way->open <= window &&
+		    way->taken <= window - way->open;
+	}
+	return valid && coh_get_u64(p) <= unread;
+}
+
 /* A connection over FD, taken on success, as STATE says; COHORT_EPROTOCOL or -ENOMEM. */
 static int conn_rebuild(struct cohort_conn *c, int fd, const unsigned char *state, size_t size,
     struct cohort_conn **received)
 {
-	struct coh_session_config session;
+	struct coh_session_config config = {0};
+	struct coh_session session;
 	char peer[PEER_MAX + 1];
-	ssize_t head = state_read(state, size, peer, &session);
+	ssize_t head = state_read(state, size, peer, &config);
 	int rc;
 
-	if (head < 0 || !is_stream(fd))
+	if (head >= 0)
+		coh_session_init(&session, &config, cohort_now());
+	if (head < 0 || !is_stream(fd) ||
+	    !ways_read(&session, state + STATE_WAYS, size - (size_t)head))
 		return coh_conn_fail(c, COHORT_EPROTOCOL, "what was passed is no connection");
 	rc = coh_conn_from_fd(received, fd, COH_PHASE_USER, peer, c->error);
 	if (rc != 0)
@@ -310,8 +346,10 @@ static int conn_rebuild(struct cohort_conn *c, int fd, const unsigned char *stat
 		return coh_conn_fail(c, rc, "no memory for a connection that was passed");
 	}
 	coh_conn_set_guard(*received, "as whoever passed it to this process had it guarded");
-	if (state[1] != 0)
-		coh_conn_begin_session(*received, &session);
+	if (state[1] != 0) {
+		(*received)->session = session;
+		(*received)->in.scanned = coh_get_u64(state + STATE_WAYS + 24 * COH_LANES);
+	}
 	return 0;
 }
 

@@ -110,8 +110,17 @@ int coh_conn_put_frame(struct cohort_conn *c, struct coh_frame *f, const struct 
  */
 void coh_conn_keep_all(struct cohort_conn *c);
 
-/* Try to send what is held without waiting: 0 all sent, 1 some is left (wait for writable), <0. */
+/*
+ * Try to send what is held without waiting: 0: all is sent, or what is left waits for the peer's
+ * credit, which a receive finds; 1: some is left (wait for writable); <0.
+ */
 int coh_conn_push(struct cohort_conn *c);
+
+/*
+ * Read what is there without taking a frame, for one who takes none for a while: the peer's credit and its
+ * signs of life must be heard nevertheless.  What may come so is bounded by the windows.  True when something came.
+ */
+bool coh_conn_hear(struct cohort_conn *c);
 
 /* How many bytes wait to be sent. */
 size_t coh_conn_pending(const struct cohort_conn *c);

@@ -17,12 +17,13 @@
 #include <errno.h>
 #include <poll.h>
 
-#define KEPT ((size_t)4 << 20) /* of what comes while we send */
+#define KEPT ((size_t)6 << 20) /* more than both windows: of what comes while we wait to send */
 #define TURNS 8 /* reads of one step */
 
 void coh_conn_begin_session(struct cohort_conn *c, const struct coh_session_config *config)
 {
 	coh_session_init(&c->session, config, cohort_now());
+	c->in.scanned = c->in.lent; /* the last of the handshake is none of its frames */
 }
 
 /* The peer ended C by its silence, or by half a frame. */
@@ -44,9 +45,7 @@ static void session_beat(struct cohort_conn *c)
 {
 	struct coh_frame f = {.type = COH_FRAME_BEAT, .id = (uint64_t)c->session.quiet};
 
-	if (c->out.amid)
-		return;
-	if (coh_conn_pending(c) == 0)
+	if (coh_buf_len(&c->out.held) == 0)
 		(void)coh_conn_put_frame(c, &f, NULL, 0, COHORT_NOW);
 	if (coh_conn_push(c) == 0) /* its failure is the next sender's to hear */
 		coh_session_said_then(&c->session);
@@ -54,18 +53,18 @@ static void session_beat(struct cohort_conn *c)
 
 int coh_conn_tick(struct cohort_conn *c, cohort_time now, cohort_time *next)
 {
-	bool whole;
+	struct coh_conn_in_view v;
 	int rc;
 
 	*next = COHORT_FOREVER;
 	if (!c->session.on || c->in.failure != 0)
 		return c->in.failure;
-	whole = coh_conn_has_frame(c);
-	rc = coh_session_tick(&c->session, now, !whole && coh_conn_unread(c) != 0);
+	v = coh_conn_in_view(c);
+	rc = coh_session_tick(&c->session, now, v.partial);
 	*next = c->session.next;
-	if (rc == COH_SESSION_BEAT && c->framing == NULL)
+	if (rc == COH_SESSION_BEAT)
 		session_beat(c);
-	return rc < 0 && !whole ? session_end(c, rc) : 0;
+	return rc < 0 && !v.message ? session_end(c, rc) : 0;
 }
 
 int coh_conn_session_idle(struct cohort_conn *c, cohort_time deadline)
@@ -76,42 +75,72 @@ int coh_conn_session_idle(struct cohort_conn *c, cohort_time deadline)
 	return rc != 0 ? rc : deadline <= now ? -EAGAIN : 0;
 }
 
-/* Wait until the transport may take more.  0: try; -EAGAIN: DEADLINE has passed; or how C ended. */
-static int session_wait(struct cohort_conn *c, cohort_time deadline)
+int coh_conn_session_wait(struct cohort_conn *c, bool room, cohort_time deadline)
 {
-	struct pollfd p = {.fd = c->ops->fd(c->self), .events = c->ops->events(c->self, true)};
+	struct pollfd p = {.fd = c->ops->fd(c->self), .events = c->ops->events(c->self, room)};
 	cohort_time next = coh_conn_session_next(c);
 	cohort_time left = coh_clock_left(next < deadline ? next : deadline);
 	struct timespec ts = coh_clock_timespec(left);
-	bool full = coh_conn_unread(c) > KEPT || c->in.ncame == COH_CONN_CAME;
+	bool full = c->in.ncame == COH_CONN_CAME;
 	int n;
 
+	if (deadline == COHORT_NOW)
+		return -EAGAIN;
+	if (coh_conn_unread(c) > KEPT)
+		return c->in.failure = coh_conn_fail(c, COHORT_EPROTOCOL,
+			   "it says more than it may while it takes nothing");
+	if (c->in.ended && !room)
+		return coh_conn_fail(c, COHORT_EPEER, "cannot send: closed by the peer");
 	if (full)
 		coh_session_heard(&c->session); /* it says more than we can keep now */
 	if ((c->in.ended || full) && (p.events & POLLOUT))
 		p.events = POLLOUT; /* what is there and not read would wake us at once */
 	n = ppoll(&p, 1, left == COHORT_FOREVER ? NULL : &ts, NULL);
-	if (n > 0 && (p.revents & POLLIN) && !full)
-		(void)coh_conn_in_more(c);
-	return n > 0 ? 0 : coh_conn_session_idle(c, deadline);
+	if (n > 0 && (p.revents & ~POLLOUT) && !full)
+		(void)coh_conn_hear(c);
+	if (n <= 0)
+		return coh_conn_session_idle(c, deadline);
+	return c->in.failure;
 }
 
-ssize_t coh_conn_session_write(
-    struct cohort_conn *c, const struct iovec *iov, int n, cohort_time deadline)
+/* The lane whose window F uses. */
+static enum coh_session_lane session_lane(const struct coh_frame *f)
 {
-	ssize_t sent;
-	int rc;
+	return (f->type == COH_FRAME_OPEN || f->type == COH_FRAME_SLICE) && f->channel < COH_LANES
+	    ? (enum coh_session_lane)f->channel
+	    : COH_LANE_ORDERED;
+}
 
-	while ((sent = coh_conn_out_stream(c, iov, n, COHORT_NOW)) == -EAGAIN) {
-		if (deadline == COHORT_NOW)
-			return sent;
-		rc = session_wait(c, deadline);
-		if (rc != 0)
-			return rc;
+int coh_conn_session_came(struct cohort_conn *c, const struct coh_frame *f, const void *body)
+{
+	struct coh_session *s = &c->session;
+
+	coh_session_whole(s);
+	if (f->type == COH_FRAME_PING)
+		coh_conn_out_pong(c, f, body);
+	if (f->type == COH_FRAME_CREDIT) {
+		if (coh_session_credit(s, f->channel, f->id) != 0)
+			return c->in.failure = coh_conn_fail(c, COHORT_EPROTOCOL,
+				   "it gives back more than was sent to it");
+		(void)coh_conn_push(c); /* its failure is the next sender's to hear */
 	}
-	if (sent > 0)
-		coh_session_said(&c->session);
-	return sent;
+	if (coh_conn_lane_counts(f) &&
+	    coh_session_came(s, session_lane(f), COH_FRAME_SIZE + (uint64_t)f->length) != 0)
+		return c->in.failure = coh_conn_fail(
+			   c, COHORT_EPROTOCOL, "it sends more than the window that it was given");
+	return 0;
+}
+
+void coh_conn_session_taken(struct cohort_conn *c, enum coh_session_lane lane, uint64_t size)
+{
+	struct coh_frame credit = {.type = COH_FRAME_CREDIT, .channel = lane};
+
+	credit.id = coh_session_taken(&c->session, lane, size);
+	if (credit.id == 0)
+		return;
+	if (coh_conn_put_frame(c, &credit, NULL, 0, COHORT_NOW) != 0)
+		coh_session_not_given(&c->session, lane, credit.id); /* with the next */
+	(void)coh_conn_push(c);
 }
 
 int cohort_conn_fd(const struct cohort_conn *c)

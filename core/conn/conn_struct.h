@@ -26,6 +26,13 @@ struct coh_conn_in {
 	unsigned char *data;
 	size_t head, tail, cap;
 	size_t lent;
+	size_t scanned;     /* of data from head: frames that were judged already */
+	struct coh_frame frame; /* what the slices make */
+	unsigned char *parts;   /* what has come of it */
+	size_t parts_len, parts_cap;
+	size_t owed;            /* of the window, when the frame last looked at is taken */
+	bool assembled;         /* all of it; it comes before what is in data */
+	bool parts_lent;        /* and is the caller's to look at */
 	unsigned char *old; /* a block that holds what was lent, when more had to be read meanwhile */
 	size_t header;     /* bytes of the header of the frame last looked at */
 	size_t wire;       /* and of all of it, as it came */
@@ -41,10 +48,25 @@ struct coh_conn_in {
 	int failure;       /* how this direction ended; 0 while it lives */
 };
 
+/* A frame that goes as slices. */
+struct coh_conn_transfer {
+	bool on;
+	size_t open_size;                     /* bytes of `open` still to go: all or none */
+	unsigned char open[2 * COH_FRAME_SIZE]; /* the OPEN */
+	uint64_t left;                        /* bytes that are not in a slice yet */
+};
+
+/* What waits for its turn, for room, or for the peer's credit. */
+struct coh_conn_lane {
+	struct coh_buf queue; /* the rest of the transfer, then whole frames */
+	struct coh_conn_transfer transfer;
+};
+
 struct coh_conn_out {
 	struct coh_buf held; /* frames, whole but for the first */
+	struct coh_conn_lane lane[COH_LANES]; /* with a session */
+	uint64_t total;      /* bytes that went out, with a session */
 	size_t keep;         /* what COH_CONN_KEEP may hold before one more frame */
-	bool amid;           /* a call is waiting in the middle of a frame that is not in `held` */
 	size_t pongs;        /* bytes of PONG put since `held` was last empty */
 	int pass;            /* a descriptor that goes with the next byte, or -1 */
 	int refused;         /* -errno: the system did not take it */
@@ -116,6 +138,8 @@ const void *coh_conn_in_take(struct cohort_conn *c);
 /* The body of the frame that was seen last. */
 static inline const void *coh_conn_in_body(const struct cohort_conn *c)
 {
+	if (c->in.assembled)
+		return c->in.parts;
 	return c->in.block != NULL ? c->in.block : c->in.data + c->in.head + c->in.header;
 }
 
@@ -128,11 +152,13 @@ ssize_t coh_conn_in_stream(struct cohort_conn *c, void *p, size_t n, cohort_time
 /* SIZE bytes at DATA have come before anything else.  0 or -ENOMEM. */
 int coh_conn_in_preload(struct cohort_conn *c, const void *data, size_t size);
 
-/*
- * Read once without waiting, also when whole frames are held and while one is lent: for those who
- * wait to send.  True when something came.
- */
-bool coh_conn_in_more(struct cohort_conn *c);
+/* What is held beyond what is lent.  PARTIAL: of its last frame some is missing. */
+struct coh_conn_in_view {
+	bool message; /* something for the user, whole */
+	bool slice;   /* a SLICE, which may make one */
+	bool partial;
+};
+struct coh_conn_in_view coh_conn_in_view(const struct cohort_conn *c);
 
 /* conn_session.c */
 
@@ -148,11 +174,16 @@ static inline cohort_time coh_conn_session_next(const struct cohort_conn *c)
 int coh_conn_session_idle(struct cohort_conn *c, cohort_time deadline);
 
 /*
- * As the write of the stream, with signs of life, given and expected, while it waits; what comes
- * meanwhile is read and kept.  Also how C ended, which then stands in c->in.failure.
+ * Wait until something came (it is read and kept), the transport has ROOM if that is asked for,
+ * DEADLINE, or a tick.  0: try again; -EAGAIN: DEADLINE has passed; or how C ended.
  */
-ssize_t coh_conn_session_write(
-    struct cohort_conn *c, const struct iovec *iov, int n, cohort_time deadline);
+int coh_conn_session_wait(struct cohort_conn *c, bool room, cohort_time deadline);
+
+/* Judge and obey F, whole, with its body, once: its window, and what keeps the session.  0, or how C ended. */
+int coh_conn_session_came(struct cohort_conn *c, const struct coh_frame *f, const void *body);
+
+/* SIZE bytes of frames that came in LANE were taken: they are given back. */
+void coh_conn_session_taken(struct cohort_conn *c, enum coh_session_lane lane, uint64_t size);
 
 /* conn_pass.c */
 
@@ -200,11 +231,47 @@ int coh_conn_out_pass(
 /* As the write of the stream; a descriptor that waits goes with the first byte. */
 ssize_t coh_conn_out_stream(
     struct cohort_conn *c, const struct iovec *iov, int n, cohort_time deadline);
+/* One write of the stream that does not wait.  The count, -EAGAIN, or how sending ended. */
+ssize_t coh_conn_out_write(struct cohort_conn *c, const struct iovec *iov, int n);
+
+/* Send `held`, not what is in lanes, without waiting.  0, -EAGAIN, or how sending ended. */
+int coh_conn_out_held(struct cohort_conn *c);
+
+/* Sending ended with CODE, whose words are kept; what was held is lost with it.  Returns CODE. */
+int coh_conn_out_end(struct cohort_conn *c, int code);
 
 /* Send what is held.  0, COHORT_ETIMEDOUT, or how sending ended. */
 int coh_conn_out_flush(struct cohort_conn *c, cohort_time deadline);
 
 /* Answer PING, whose body is BODY; dropped when the peer does not read its answers. */
 void coh_conn_out_pong(struct cohort_conn *c, const struct coh_frame *ping, const void *body);
+
+/* conn_lane.c */
+
+/* As coh_conn_out_frame, with a session and for what keeps the order. */
+int coh_conn_lane_frame(
+    struct cohort_conn *c, const struct coh_conn_outgoing *o, cohort_time deadline);
+
+/* Does F use up the window of its lane? */
+bool coh_conn_lane_counts(const struct coh_frame *f);
+
+/* May F go before messages that were put earlier? */
+bool coh_conn_lane_urgent(const struct coh_frame *f);
+
+/* As coh_conn_push. */
+int coh_conn_lane_push(struct cohort_conn *c);
+
+void coh_conn_lane_fini(struct coh_conn_out *out);
+
+/* conn_slice.c */
+
+/*
+ * An OPEN or SLICE is at the head.  1: with it the frame is whole (c->in.assembled); 0: go on; -ENOMEM
+ * (it must come again); or how C ended.
+ */
+int coh_conn_slice_came(struct cohort_conn *c, const struct coh_frame *f, const void *body);
+
+/* The frame made of slices is not needed any more. */
+void coh_conn_slice_settle(struct coh_conn_in *in);
 
 #endif

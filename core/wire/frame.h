@@ -37,6 +37,9 @@ enum coh_frame_type {
 	COH_FRAME_PING = 0x12, /* body echoed in */
 	COH_FRAME_PONG = 0x13,
 	COH_FRAME_BEAT = 0x14, /* I live; id: nanoseconds since I last heard you */
+	COH_FRAME_CREDIT = 0x15, /* channel: lane; id: so many bytes more may be sent in it */
+	COH_FRAME_OPEN = 0x16,   /* channel: lane; flags: COH_OPEN_*; id: bytes; body: the frame they are of */
+	COH_FRAME_SLICE = 0x17,  /* channel: lane; flags: COH_SLICE_*; body: some of those bytes */
 	/* over Unix sockets alone */
 	COH_FRAME_PASS = 0x18, /* one descriptor goes with it; channel: what it is; body: its state */
 	COH_FRAME_BLOCK = 0x19, /* channel: its number; body: the header of the frame in it; or an offer */
@@ -54,6 +57,12 @@ enum coh_frame_type {
 	COH_FRAME_CANCEL = 0x33,   /* id: forget it if not started */
 };
 
+/* What an OPEN announces: a frame, whose 24 bytes are its body; a file, with no body. */
+enum coh_open { COH_OPEN_FRAME = 0, COH_OPEN_FILE = 1 };
+
+/* A SLICE has bytes; or the rest will not come, and its body is why: an error code, 4 bytes. */
+enum coh_slice { COH_SLICE_BYTES = 0, COH_SLICE_GIVEN_UP = 1 };
+
 struct coh_frame {
 	uint8_t type;
 	uint32_t length;
@@ -65,8 +74,8 @@ struct coh_frame {
 /* How far a connection has come; decides which types and lengths are legal. */
 enum coh_frame_phase {
 	COH_PHASE_STRANGER, /* before authentication: hello, proof, refuse; 1 KiB */
-	COH_PHASE_USER,     /* the user's messages: MESSAGE, BYTES, PASS, PING, PONG, BEAT, BLOCK */
-	COH_PHASE_MEMBER,   /* a pool and its members: HELLO..CANCEL, PING, PONG, BEAT, BLOCK */
+	COH_PHASE_USER,     /* the user's messages: MESSAGE, BYTES, PASS, and what keeps a connection */
+	COH_PHASE_MEMBER,   /* a pool and its members: HELLO..CANCEL, and what keeps a connection */
 	COH_PHASE_COUNT,
 };
 

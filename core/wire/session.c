@@ -1,7 +1,7 @@
 /*
- * session.c - beats, silence, and frames that never end.
+ * session.c - beats, silence, frames that never end; windows and transfers.
  *
- * Three stop-watches, each moved on by a tick and set back by what was noted since the last one.
+ * Time: three stop-watches, each moved on by a tick and set back by what was noted since the last one.
  * Ticks are a quarter of a beat apart, so that what they see late is late by no more than that:
  * a BEAT is sent when one more tick would be too late.
  *
@@ -15,8 +15,14 @@
 #include <cohort/error.h>
 
 #define PARTS 4 /* ticks in a beat */
+#define GIVE_BACK 4 /* at a quarter of the window: a CREDIT is rare, and a sender never stands still */
 #define LOOKS 8 /* ticks in the time of an unfinished frame */
 #define FIRST 8 /* so much of a beat earlier than the peer, unless it was earlier the last time */
+
+static const uint32_t windows[COH_LANES] = {
+    [COH_LANE_ORDERED] = COH_SESSION_WINDOW_ORDERED,
+    [COH_LANE_BULK] = COH_SESSION_WINDOW_BULK,
+};
 
 static cohort_time less(cohort_time a, cohort_time b)
 {
@@ -32,6 +38,11 @@ void coh_session_init(
 		s->config.silence = COH_SESSION_SILENCE;
 		if (s->config.silence / COH_SESSION_LOST < s->config.beat_in)
 			s->config.silence = s->config.beat_in * COH_SESSION_LOST;
+	}
+	for (int i = 0; i < COH_LANES; i++) {
+		if (s->config.window[i] == 0)
+			s->config.window[i] = windows[i];
+		s->way[i].credit = s->way[i].open = s->config.window[i];
 	}
 	if (s->config.frame == 0)
 		s->config.frame = COH_SESSION_FRAME;
@@ -89,4 +100,66 @@ cohort_time coh_session_rest(const struct coh_session *s)
 	if (c->beat_out != 0)
 		rest = less(rest, s->said ? out : out > s->still ? out - s->still : 0);
 	return __builtin_add_overflow(s->looked, rest, &until) ? COHORT_FOREVER : until;
+}
+
+int coh_session_credit(struct coh_session *s, uint32_t lane, uint64_t size)
+{
+	if (!s->on || lane >= COH_LANES || size > s->config.window[lane] - s->way[lane].credit)
+		return COHORT_EPROTOCOL;
+	s->way[lane].credit += size;
+	return 0;
+}
+
+int coh_session_came(struct coh_session *s, enum coh_session_lane lane, uint64_t size)
+{
+	if (!s->on)
+		return 0;
+	if (size > s->way[lane].open)
+		return COHORT_EPROTOCOL;
+	s->way[lane].open -= size;
+	return 0;
+}
+
+uint64_t coh_session_taken(struct coh_session *s, enum coh_session_lane lane, uint64_t size)
+{
+	struct coh_session_way *way = &s->way[lane];
+	uint64_t back;
+
+	if (!s->on)
+		return 0;
+	way->taken += size;
+	if (way->taken < s->config.window[lane] / GIVE_BACK)
+		return 0;
+	back = way->taken;
+	way->open += back;
+	way->taken = 0;
+	return back;
+}
+
+int coh_session_opened(struct coh_session *s, enum coh_session_lane lane, uint64_t total)
+{
+	if (s->way[lane].transfer)
+		return COHORT_EPROTOCOL;
+	s->way[lane].transfer = total != 0;
+	s->way[lane].rest = total;
+	return 0;
+}
+
+int coh_session_sliced(struct coh_session *s, enum coh_session_lane lane, uint64_t size)
+{
+	struct coh_session_way *way = &s->way[lane];
+
+	if (!way->transfer || size == 0 || size > way->rest)
+		return COHORT_EPROTOCOL;
+	way->rest -= size;
+	way->transfer = way->rest != 0;
+	return way->rest == 0;
+}
+
+int coh_session_given_up(struct coh_session *s, enum coh_session_lane lane)
+{
+	if (!s->way[lane].transfer)
+		return COHORT_EPROTOCOL;
+	s->way[lane].transfer = false;
+	return 0;
 }

@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "cmd/cmd.h"
+#include "conn/framing.h"
 #include "conn/listener_priv.h"
 #include "node/port_file.h"
 #include "os/loop.h"
@@ -81,8 +82,8 @@ static int link_echo(struct link *k)
 static int link_watch(struct link *k)
 {
 	short events = coh_conn_events(k->conn);
-	unsigned wanted = (events & POLLOUT ? COH_LOOP_WRITE : 0u) |
-	    (coh_conn_pending(k->conn) < HIGH_WATER ? COH_LOOP_READ : 0u);
+	bool hears = coh_conn_pending(k->conn) < HIGH_WATER || !coh_conn_is_foreign(k->conn);
+	unsigned wanted = (events & POLLOUT ? COH_LOOP_WRITE : 0u) | (hears ? COH_LOOP_READ : 0u);
 
 	if (wanted == k->wanted)
 		return 0;
@@ -97,6 +98,8 @@ static void link_step(struct link *k)
 
 	do {
 		rc = coh_conn_push(k->conn) < 0 ? COHORT_EPEER : link_echo(k);
+		if (coh_conn_pending(k->conn) >= HIGH_WATER && !coh_conn_is_foreign(k->conn))
+			(void)coh_conn_hear(k->conn); /* what is put waits for the peer's credit */
 		if (rc == 0 && coh_conn_push(k->conn) < 0)
 			rc = COHORT_EPEER;
 	} while (rc == 0 && coh_conn_has_frame(k->conn) && coh_conn_pending(k->conn) < HIGH_WATER);

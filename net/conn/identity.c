@@ -109,11 +109,12 @@ int coh_identity_init(
 		return coh_fail(err, COHORT_EAUTH, "the system gives no random bytes");
 	rc = name_set(id->cluster, o->cluster != NULL ? o->cluster : "cohort", err);
 	if (rc == 0)
-		rc = name_set(id->name, o->name != NULL ? o->name : own, err);
-	if (rc == 0)
 		rc = heartbeat_set(id, o->heartbeat, err);
 	if (rc == 0)
 		rc = coh_identity_certs_init(&id->certs, o, err);
+	if (rc == 0 && (o->name != NULL || id->certs.loaded == NULL ||
+			   !coh_tls_certs_name(id->certs.loaded, id->name)))
+		rc = name_set(id->name, o->name != NULL ? o->name : own, err);
 	if (rc == 0 && o->key == NULL && key_is_wanted(o))
 		rc = key_set(id, o->key_file, err);
 	return rc;

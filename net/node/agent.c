@@ -125,7 +125,8 @@ static struct cohort_net_options conn_options(const struct agent *a)
 {
 	struct cohort_net_options options = a->options->net;
 
-	options.name = a->name;
+	/* a certificate proves its own names only */
+	options.name = a->options->name == NULL && options.cert_file != NULL ? NULL : a->name;
 	if (options.heartbeat == 0)
 		options.heartbeat = COH_PULSE_BEAT;
 	return options;
@@ -139,6 +140,7 @@ static int agent_listen(struct agent *a, struct cohort_error *err)
 	rc = cohort_listen(&a->listener, a->options->listen, &options, err);
 	if (rc != 0)
 		return rc;
+	memcpy(a->name, coh_listener_identity(a->listener)->name, sizeof a->name);
 	coh_engine_lock();
 	a->listening = coh_watch_new(coh_engine_loop(), cohort_listener_fd(a->listener),
 	    COH_LOOP_READ, listening_cb, a);
@@ -275,6 +277,7 @@ static int agent_join(struct agent *a, struct cohort_error *err)
 
 	if (rc != 0)
 		return rc;
+	memcpy(a->name, a->id.name, sizeof a->name);
 	(void)coh_random_bytes(&seed, sizeof seed);
 	coh_backoff_init(&backoff, &redial, seed);
 	while (!a->stop) {

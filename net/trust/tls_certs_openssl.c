@@ -22,6 +22,7 @@
 #include <openssl/pem.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
+#include <string.h>
 
 #define DEPTH 4               /* authorities between a peer and ours, at most */
 #define SHOWN (16 << 10)      /* bytes of certificates that a peer may show */
@@ -219,6 +220,34 @@ int coh_tls_certs_load(struct coh_tls_certs **out, const struct coh_tls_files *f
 	set_rules(certs->ctx, files->crl_file != NULL);
 	*out = certs;
 	return 0;
+}
+
+static bool name_take(const ASN1_STRING *text, char name[COH_NAME_MAX + 1])
+{
+	int n = ASN1_STRING_length(text);
+
+	if (n < 1 || !coh_name_valid((const char *)ASN1_STRING_get0_data(text), (size_t)n))
+		return false;
+	memcpy(name, ASN1_STRING_get0_data(text), (size_t)n);
+	name[n] = '\0';
+	return true;
+}
+
+bool coh_tls_certs_name(
+    const struct coh_tls_certs *certs, char name[COH_NAME_MAX + 1])
+{
+	X509 *own = SSL_CTX_get0_certificate(certs->ctx);
+	GENERAL_NAMES *all = X509_get_ext_d2i(own, NID_subject_alt_name, NULL, NULL);
+	bool found = false;
+
+	for (int i = 0; i < sk_GENERAL_NAME_num(all) && !found; i++) {
+		const GENERAL_NAME *one = sk_GENERAL_NAME_value(all, i);
+
+		found = one->type == GEN_DNS && name_take(one->d.dNSName, name);
+	}
+	GENERAL_NAMES_free(all);
+	ERR_clear_error();
+	return found;
 }
 
 void coh_tls_certs_free(struct coh_tls_certs *certs)

@@ -11,6 +11,8 @@
 #ifndef COH_TRUST_TLS_OPENSSL_H
 #define COH_TRUST_TLS_OPENSSL_H
 
+#include "base/name.h"
+
 #include <cohort/error.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -83,6 +85,13 @@ struct coh_tls_files {
 };
 int coh_tls_certs_load(struct coh_tls_certs **out, const struct coh_tls_files *files,
     struct cohort_error *err);
+
+/*
+ * The first name that our own certificate is for and that is one (base/name.h), at NAME; false: it has
+ * none, or there is no memory.
+ */
+bool coh_tls_certs_name(
+    const struct coh_tls_certs *certs, char name[COH_NAME_MAX + 1]);
 
 /* Ends made of them live on.  NULL is fine. */
 void coh_tls_certs_free(struct coh_tls_certs *certs);

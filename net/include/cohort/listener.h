@@ -36,7 +36,8 @@ struct cohort_net_options {
 	const struct cohort_key *key; /* borrowed until the listener is closed, or the dial returns */
 	const char *key_file;         /* without key; NULL: $COHORT_KEY_FILE's; of python+...: $COHORT_PYTHON_KEY_FILE's */
 	const char *cluster;          /* both ends must give the same; NULL: "cohort" */
-	const char *name;             /* ours, told to the peer ([A-Za-z0-9_.-]{1,64}); NULL: "pid-N" */
+	const char *name;             /* ours, told to the peer ([A-Za-z0-9_.-]{1,64}); NULL: the first one
+	                                 of cert_file, or "pid-N" */
 	int insecure_plaintext;       /* non-zero: clear text may leave this machine */
 	int backlog;                  /* listen: connects that may wait for accept; 0: 1024 */
 	/* tls: mutual TLS by certificates in place of the key; all are PEM files */

@@ -15,6 +15,7 @@ enum {
 	OPT_PORT_FILE = 'f',
 	OPT_PROGRAM = 'p',
 	OPT_NAME = 'n',
+	OPT_EXEMPT = 'x',
 	OPT_VERBOSE = 'v',
 };
 
@@ -34,6 +35,7 @@ static int node_option(const struct coh_cmd *cmd, struct node_line *l, int c)
 	case OPT_SLOTS: return coh_cmd_number(cmd, &l->agent.slots, optarg, &slots);
 	case OPT_PORT_FILE: l->agent.port_file = optarg; return 0;
 	case OPT_NAME: l->agent.name = optarg; return 0;
+	case OPT_EXEMPT: l->agent.net.exempt = optarg; return 0;
 	case OPT_VERBOSE: l->verbose++; return 0;
 	case OPT_PROGRAM: l->programs[l->agent.program_count++] = optarg; return 0;
 	default: return coh_cmd_net_option(&l->agent.net, c) ? 0 : COH_CMD_USAGE;
@@ -96,6 +98,7 @@ static const struct option node_options[] = {
     {"port-file", required_argument, NULL, OPT_PORT_FILE},
     {"program", required_argument, NULL, OPT_PROGRAM},
     {"name", required_argument, NULL, OPT_NAME},
+    {"exempt", required_argument, NULL, OPT_EXEMPT},
     COH_CMD_NET_OPTIONS,
     {"verbose", no_argument, NULL, OPT_VERBOSE},
     {0},
@@ -111,6 +114,7 @@ const struct coh_cmd coh_cmd_node = {
 	    "  --port-file FILE      write the address really bound to FILE: port 0 is allowed\n"
 	    "  --program PATH        run this program only; may be given several times (any)\n"
 	    "  --name NAME           of this node (HOST.PID)\n"
+	    "  --exempt NETWORKS     where strangers are not limited by their address (10.1.0.0/16,fd00::/8)\n"
 	    COH_CMD_NET_HELP
 	    "  -v, --verbose         log beginnings and ends to standard error; twice: more\n",
     .options = node_options,

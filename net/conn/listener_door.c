@@ -146,7 +146,9 @@ int coh_listener_take(struct cohort_listener *l)
 			rc = door_failed(l, errno);
 			continue;
 		}
-		n.source = l->source((struct sockaddr *)&sa, len);
+		n.source = coh_network_has(&l->exempt, (struct sockaddr *)&sa, len)
+		    ? COH_SOURCE_EXEMPT
+		    : l->source((struct sockaddr *)&sa, len);
 		door_text(l, (struct sockaddr *)&sa, len, &n);
 		door_meet(l, &n);
 	}

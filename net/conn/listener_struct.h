@@ -5,6 +5,7 @@
 #ifndef COH_CONN_LISTENER_STRUCT_H
 #define COH_CONN_LISTENER_STRUCT_H
 
+#include "addr/network.h"
 #include "conn/bind.h"
 #include "conn/listener_priv.h"
 #include "trust/loglimit.h"
@@ -30,6 +31,7 @@ struct cohort_listener {
 	struct coh_strangers strangers;
 	struct coh_loglimit log;
 	coh_listener_source_fn source;
+	struct coh_network_list exempt; /* have no source */
 	coh_handshake_admit_fn admit;
 	void *admit_arg;
 	struct cohort_conn *found; /* the peer that this step gives; NULL: none yet */

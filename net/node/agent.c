@@ -210,6 +210,7 @@ static void agent_close(struct agent *a)
 	coh_engine_loop();
 	DL_FOREACH_SAFE(a->served, d, tmp)
 		served_end_cb(d->serve, d);
+	coh_engine_loop(); /* each end may have let the lock go, and the loop run */
 	coh_watch_free(a->listening);
 	coh_watch_free(a->signals);
 	gone = coh_engine_wait(coh_pool_none, NULL, cohort_in(CLOSE_PATIENCE)) == 0;

@@ -32,7 +32,7 @@ TEST(attack, four_wrong_proofs_keep_an_address_out_and_no_other)
 {
 	struct hall h;
 
-	hall_open_with_sources(&h, 20 * COHORT_SECOND, 128);
+	hall_open_with_sources(&h, NULL, 20 * COHORT_SECOND, 128);
 	for (int i = 0; i < 4; i++) /* 5 s each, less what runs down meanwhile */
 		CHECK_EQ(wrong_proof(&h, OFFENDER), COH_REFUSE_AUTH);
 	for (int i = 0; i < 50; i++)
@@ -48,7 +48,7 @@ TEST(attack, what_is_no_frame_keeps_an_address_out_at_once)
 	struct hall h;
 	int fd;
 
-	hall_open_with_sources(&h, 20 * COHORT_SECOND, 128);
+	hall_open_with_sources(&h, NULL, 20 * COHORT_SECOND, 128);
 	fd = hall_stranger_from(&h, OFFENDER);
 	hall_say(fd, "GET / HTTP/1.0\r\n\r\n", 18);
 	CHECK_EQ(hall_turned_away(fd), COH_REFUSE_AUTH);
@@ -57,11 +57,24 @@ TEST(attack, what_is_no_frame_keeps_an_address_out_at_once)
 	hall_close(&h);
 }
 
+TEST(attack, an_exempt_address_is_not_kept_out)
+{
+	struct hall h;
+
+	hall_open_with_sources(&h, "192.0.2.0/24,127.0.0.9", 20 * COHORT_SECOND, 128);
+	for (int i = 0; i < 10; i++) {
+		CHECK_EQ(wrong_proof(&h, OFFENDER), COH_REFUSE_AUTH);
+		(void)wrong_proof(&h, NEIGHBOUR);
+	}
+	CHECK_EQ(hall_turned_away(hall_stranger_from(&h, NEIGHBOUR)), COH_REFUSE_BUSY);
+	hall_close(&h);
+}
+
 TEST(attack, wrong_proofs_from_this_machine_keep_nobody_out)
 {
 	struct hall h;
 
-	hall_open_with_sources(&h, 20 * COHORT_SECOND, 128);
+	hall_open_with_sources(&h, NULL, 20 * COHORT_SECOND, 128);
 	for (int i = 0; i < 20; i++)
 		CHECK_EQ(wrong_proof(&h, 1), COH_REFUSE_AUTH);
 	hall_serves(&h);
@@ -73,7 +86,7 @@ TEST(attack, an_address_has_64_places_and_the_others_have_theirs)
 	struct hall h;
 	int fds[64];
 
-	hall_open_with_sources(&h, 20 * COHORT_SECOND, 128);
+	hall_open_with_sources(&h, NULL, 20 * COHORT_SECOND, 128);
 	for (int i = 0; i < 64; i++)
 		fds[i] = hall_stranger_from(&h, OFFENDER);
 	CHECK_EQ(hall_turned_away(hall_stranger_from(&h, OFFENDER)), COH_REFUSE_BUSY);

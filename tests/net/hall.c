@@ -93,13 +93,14 @@ static void *hall_thread(void *arg)
 }
 
 /* A listener that is not served yet. */
-static void hall_build(struct hall *h, const char *address, cohort_time patience, int max)
+static void hall_build(
+    struct hall *h, const char *address, const char *exempt, cohort_time patience, int max)
 {
 	struct cohort_error err = {0};
 
 	*h = (struct hall){0};
 	h->key = hall_key();
-	h->options = (struct cohort_net_options){.key = h->key, .name = "hall"};
+	h->options = (struct cohort_net_options){.key = h->key, .name = "hall", .exempt = exempt};
 	h->max = max;
 	hall_warm_up();
 	h->memory = mallinfo2().uordblks;
@@ -120,7 +121,7 @@ static void hall_begin(struct hall *h)
 
 void hall_open(struct hall *h, const char *address, cohort_time patience, int max)
 {
-	hall_build(h, address, patience, max);
+	hall_build(h, address, NULL, patience, max);
 	hall_begin(h);
 }
 
@@ -134,9 +135,9 @@ static uint64_t hall_source(const struct sockaddr *sa, socklen_t len)
 	return ntohl(sin.sin_addr.s_addr) - INADDR_LOOPBACK;
 }
 
-void hall_open_with_sources(struct hall *h, cohort_time patience, int max)
+void hall_open_with_sources(struct hall *h, const char *exempt, cohort_time patience, int max)
 {
-	hall_build(h, NULL, patience, max);
+	hall_build(h, NULL, exempt, patience, max);
 	coh_listener_source_by(h->listener, hall_source);
 	hall_begin(h);
 }

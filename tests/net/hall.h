@@ -30,8 +30,11 @@ struct cohort_key *hall_other_key(void);
 /* Listen at ADDRESS (NULL: a port of 127.0.0.1); strangers have PATIENCE, MAX of them at once. */
 void hall_open(struct hall *h, const char *address, cohort_time patience, int max);
 
-/* Likewise at a port of 127.0.0.1, where each 127.0.0.HOST but the first counts as a source from outside. */
-void hall_open_with_sources(struct hall *h, cohort_time patience, int max);
+/*
+ * Likewise at a port of 127.0.0.1, where each 127.0.0.HOST but the first counts as a source from outside, if
+ * it is not EXEMPT (a list of networks).
+ */
+void hall_open_with_sources(struct hall *h, const char *exempt, cohort_time patience, int max);
 
 /* Stop; CHECK that no more than MAX strangers were held, nor 8 KiB for each. */
 void hall_close(struct hall *h);

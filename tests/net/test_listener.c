@@ -113,6 +113,15 @@ TEST(listener, speaks_tls_beyond_this_machine_unless_told)
 	cohort_key_free(key);
 }
 
+TEST(listener, refuses_exempt_networks_that_are_none)
+{
+	struct cohort_key *key = hall_key();
+	struct cohort_net_options o = {.key = key, .exempt = "10.1.0.0/16,host"};
+
+	refuses("tcp://127.0.0.1:0", &o, COHORT_EADDRESS, "\"host\" is no address by number");
+	cohort_key_free(key);
+}
+
 TEST(listener, refuses_a_port_in_use_by_its_name)
 {
 	struct hall h;

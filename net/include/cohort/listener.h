@@ -47,6 +47,7 @@ struct cohort_net_options {
 	const char *const *peers;     /* the names let in, ended by NULL; NULL: every name that is signed */
 	cohort_time heartbeat;        /* a sign of life promised to peers, 10 ms to 65 s; 0: none (conn.h) */
 	int python_md5;               /* python+...: non-zero: also Python 3.11 and older, which know MD5 only */
+	const char *exempt;           /* listen: no limits by address for strangers from "10.1.0.0/16,fd00::/8" */
 	const struct cohort_backoff *retry; /* dial: try again so, until the deadline; NULL: one try (dial.h) */
 };
 
@@ -60,8 +61,8 @@ struct cohort_listener;
  * A Unix socket is made with mode 0600, in a directory that nobody else may write (or a sticky one);
  * one left behind by a process that is gone is replaced.
  *
- * Returns 0; COHORT_EADDRESS (not understood, no port, path too long, unknown host);
- * COHORT_EPLAINTEXT (python+tcp); COHORT_EKEY; COHORT_ENAME; -EADDRINUSE;
+ * Returns 0; COHORT_EADDRESS (not understood, no port, path too long, unknown host; `exempt` is no
+ * list of networks); COHORT_EPLAINTEXT (python+tcp); COHORT_EKEY; COHORT_ENAME; -EADDRINUSE;
  * -EADDRNOTAVAIL; -EACCES (also: others may write in the directory); -ENOENT; -EMFILE; -ENOMEM.
  */
 COHORT_API int cohort_listen(struct cohort_listener **out, const char *address,
@@ -76,7 +77,8 @@ COHORT_API int cohort_listen(struct cohort_listener **out, const char *address,
  * have), 64 of one address (of one IPv6 /64).  From 100 on those who say nothing have to
  * go for newcomers; when nobody can be let go, newcomers are told to come back (COHORT_EBUSY
  * at their end).  Wrong proofs, broken protocol and places held to the end add up for an address; beyond 15 s
- * it is kept out, 10 minutes at most.  Neither is held against Unix and loopback addresses.
+ * it is kept out, 10 minutes at most.  Neither is held against Unix and loopback addresses, nor those in
+ * `exempt`.
  * Ten lines of log a minute for an address, a hundred in all; the rest is counted.
  *
  * Returns 0, COHORT_ETIMEDOUT (handshakes under way go on at the next call), -errno when the

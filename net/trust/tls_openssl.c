@@ -26,6 +26,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/mem.h"
+#include "trust/tls_first.h"
 #include "trust/tls_priv.h"
 
 #include <errno.h>
@@ -60,6 +61,7 @@ struct coh_tls {
 	unsigned long records;
 	unsigned int forks;  /* of this process, when it was last used */
 	struct coh_buf out;
+	struct coh_tls_first hello; /* server: the client's, until OpenSSL has read it */
 	size_t first_size;
 	unsigned char first[COH_TLS_FIRST];
 	struct coh_tls_secret secret;
@@ -129,6 +131,19 @@ static int bio_write(BIO *bio, const char *p, int n)
 	return -1;
 }
 
+/* What was gathered, then what the socket has.  As recv, but for EINTR. */
+static ssize_t in_recv(struct coh_tls *t, void *p, size_t n)
+{
+	ssize_t got = (ssize_t)coh_tls_first_give(&t->hello, p, n);
+
+	if (got != 0)
+		return got;
+	do
+		got = t->dry ? -1 : recv(t->fd, p, n, t->wait ? 0 : MSG_DONTWAIT);
+	while (got < 0 && !t->dry && errno == EINTR);
+	return got;
+}
+
 static int bio_read(BIO *bio, char *p, int n)
 {
 	struct coh_tls *t = BIO_get_data(bio);
@@ -136,9 +151,7 @@ static int bio_read(BIO *bio, char *p, int n)
 
 	BIO_clear_retry_flags(bio);
 	(void)out_flush(t); /* its failure is the writer's to hear: there may be a last word to read */
-	do
-		got = t->dry ? -1 : recv(t->fd, p, (size_t)n, t->wait ? 0 : MSG_DONTWAIT);
-	while (got < 0 && !t->dry && errno == EINTR);
+	got = in_recv(t, p, (size_t)n);
 	if (got < 0 && (t->dry || errno == EAGAIN))
 		BIO_set_retry_read(bio);
 	else if (got < 0)
@@ -245,6 +258,8 @@ int coh_tls_new(struct coh_tls **out, const struct coh_tls_config *config, struc
 	t->secret.key = config->key;
 	t->secret.cluster = config->cluster;
 	coh_buf_init(&t->out, OUT_MAX);
+	coh_tls_first_init(&t->hello);
+	t->hello.whole = config->side == COH_TLS_CLIENT;
 	if (!make_ssl(t, config)) {
 		ERR_clear_error();
 		coh_tls_free(t);
@@ -277,6 +292,7 @@ void coh_tls_free(struct coh_tls *t)
 	tls_farewell(t);
 	SSL_free(t->ssl);
 	coh_buf_fini(&t->out);
+	coh_tls_first_fini(&t->hello);
 	coh_free(t);
 }
 
@@ -331,11 +347,24 @@ static int tls_judge(struct coh_tls *t)
 	return 0;
 }
 
+/* The client's hello cannot be had, for RC.  Why nothing can be read. */
+static int tls_no_hello(struct coh_tls *t, int rc)
+{
+	if (rc != -ENOMEM) {
+		t->fault = ERR_PACK(ERR_LIB_SSL, 0, SSL_R_EXCESSIVE_MESSAGE_SIZE);
+		rc = -EPROTO;
+	}
+	t->in_errno = t->out_errno = rc;
+	return rc;
+}
+
 /* Go on with the handshake.  0 when it is over; -EAGAIN; or why it failed. */
 static int tls_shake(struct coh_tls *t)
 {
-	int rc;
+	int rc = t->hello.whole ? 0 : coh_tls_first_gather(&t->hello, t->fd, t->wait);
 
+	if (rc != 0)
+		return rc == -EAGAIN ? rc : tls_no_hello(t, rc);
 	ERR_clear_error();
 	t->corked = true;
 	rc = SSL_do_handshake(t->ssl);

@@ -19,6 +19,8 @@
 
 #define GENEROUS (20 * COHORT_SECOND)
 #define STRANGER ((size_t)8 << 10) /* what one may cost */
+#define STRANGER_TLS ((size_t)48 << 10)
+#define CALLER_TLS ((size_t)160 << 10) /* an honest caller's end, in this process too */
 #define SLACK ((size_t)96 << 10)   /* a guest's read buffer; what OpenSSL keeps for a thread */
 
 struct cohort_key *hall_key(void)
@@ -142,15 +144,27 @@ void hall_open_with_sources(struct hall *h, const char *exempt, cohort_time pati
 	hall_begin(h);
 }
 
+/* How much all that it may hold may cost. */
+static size_t hall_allows(const struct hall *h)
+{
+	size_t most = (size_t)h->max + 1;
+
+	if (strncmp(cohort_listener_address(h->listener), "tls:", 4) == 0)
+		return most * STRANGER_TLS + CALLER_TLS;
+	return most * STRANGER;
+}
+
 void hall_close(struct hall *h)
 {
+	size_t allowed = hall_allows(h);
+
 	atomic_store(&h->closing, true);
 	pthread_join(h->thread, NULL);
 	cohort_log_to(NULL, COHORT_LOG_ERROR, NULL);
 	cohort_listener_close(h->listener);
 	cohort_key_free(h->key);
 	CHECK(h->most <= h->max);
-	CHECK(h->peak <= h->memory + (size_t)(h->max + 1) * STRANGER + SLACK);
+	CHECK(h->peak <= h->memory + allowed + SLACK);
 	CHECK(mallinfo2().uordblks <= h->memory + SLACK);
 }
 

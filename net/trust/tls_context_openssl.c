@@ -124,6 +124,7 @@ static bool usable(void)
 
 struct coh_tls_context *coh_tls_context_new(void)
 {
+	char groups[] = GROUPS; /* OpenSSL's macro casts away a const */
 	SSL_CTX *ctx = usable() ? SSL_CTX_new(TLS_method()) : NULL;
 
 	if (ctx == NULL)
@@ -137,7 +138,7 @@ struct coh_tls_context *coh_tls_context_new(void)
 	SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, NULL);
 	if (SSL_CTX_set_min_proto_version(ctx, TLS1_3_VERSION) != 1 ||
 	    SSL_CTX_set_max_proto_version(ctx, TLS1_3_VERSION) != 1 ||
-	    SSL_CTX_set_ciphersuites(ctx, SUITES) != 1 || SSL_CTX_set1_groups_list(ctx, GROUPS) != 1 ||
+	    SSL_CTX_set_ciphersuites(ctx, SUITES) != 1 || SSL_CTX_set1_groups_list(ctx, groups) != 1 ||
 	    SSL_CTX_set_num_tickets(ctx, 0) != 1 ||
 	    SSL_CTX_set_session_id_context(ctx, ours, sizeof ours) != 1) {
 		SSL_CTX_free(ctx);

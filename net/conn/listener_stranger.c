@@ -116,7 +116,8 @@ void coh_listener_enter(struct cohort_listener *l, const struct coh_listener_new
 		coh_listener_drop(l, s, COH_PENALTY_NONE);
 		return;
 	}
-	(void)coh_listener_hear(l, s); /* an honest one has sent its first word with the connect */
+	if (l->found == NULL) /* an honest one has sent its first word with the connect */
+		(void)coh_listener_hear(l, s);
 }
 
 /* What a greeting that failed with CODE costs the source of S. */

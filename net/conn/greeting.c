@@ -86,8 +86,8 @@ static int greeting_speak(struct coh_greeting *g, struct cohort_error *err)
 			return coh_fail(err, -ENOMEM, "handshake with %s: no memory",
 			    cohort_conn_peer(g->conn));
 	}
-	(void)coh_conn_push(g->conn); /* who does not hear us will be heard no more */
-	return body != NULL;
+	/* A peer that cannot be told may have had a last word before it went. */
+	return coh_conn_push(g->conn) >= 0 && body != NULL;
 }
 
 /* What came is no handshake at all: say the one byte, since nobody else will. */
@@ -138,8 +138,11 @@ static int greeting_hear(struct coh_greeting *g, struct cohort_error *err)
 	/* What came is read at once, so that with nothing left there is nothing to ask for again. */
 	do {
 		rc = coh_conn_next_frame(g->conn, &f, &body, COHORT_NOW);
-		if (rc == COHORT_ETIMEDOUT)
-			break;
+		if (rc == COHORT_ETIMEDOUT) {
+			rc = coh_conn_push(g->conn);
+			if (rc >= 0)
+				break;
+		}
 		if (rc != 0)
 			return greeting_broken(g, rc, err);
 		progress = greeting_feed(g, &f, body, err);
@@ -152,6 +155,8 @@ static int greeting_hear(struct coh_greeting *g, struct cohort_error *err)
 		    cohort_conn_peer(g->conn));
 	}
 	rc = greeting_speak(g, progress >= 0 ? err : NULL); /* a failure has its words already */
+	if (progress == COH_HANDSHAKE_MORE && coh_conn_failure(g->conn) != 0)
+		return greeting_hear(g, err); /* nothing else would make us look again */
 	return progress >= 0 && rc < 0 ? rc : progress;
 }
 

@@ -33,9 +33,12 @@ static const struct coh_safefile_rule rule = {
 static int file_read(struct coh_keytext *k, int fd, const char *path, struct cohort_error *err)
 {
 	char text[COH_KEYTEXT_MAX + 1]; /* one more shows a file that grew */
-	ssize_t n = read(fd, text, sizeof text);
+	ssize_t n;
 	int rc;
 
+	do
+		n = read(fd, text, sizeof text);
+	while (n < 0 && errno == EINTR);
 	if (n < 0)
 		return coh_fail(err, COHORT_EKEY, "key file %.128s: %m", path);
 	rc = coh_keytext_decode(k, text, (size_t)n, err);
@@ -102,6 +105,19 @@ int cohort_key_load_python(struct cohort_key **key, const char *path, struct coh
 	return key_load(key, path, coh_authkey_new_python, err);
 }
 
+/* All N bytes of TEXT.  0, or -1 with errno. */
+static int file_write(int fd, const char *text, size_t n)
+{
+	ssize_t written;
+
+	do
+		written = write(fd, text, n);
+	while (written < 0 && errno == EINTR);
+	if (written >= 0 && (size_t)written < n)
+		errno = EIO; /* which a regular file does only on a full disk */
+	return written == (ssize_t)n ? 0 : -1;
+}
+
 /* K as the new file NAME in the directory of P; on failure there is none. */
 static int file_create(struct coh_safefile *p, const char *name, const struct coh_keytext *k,
     struct cohort_error *err)
@@ -116,8 +132,7 @@ static int file_create(struct coh_safefile *p, const char *name, const struct co
 	else if (fd < 0)
 		rc = coh_fail_errno(err, errno, "key file %.128s", p->path);
 	if (fd >= 0) {
-		errno = EIO; /* for a short write, which a regular file makes only on a full disk */
-		if (fchmod(fd, 0600) < 0 || write(fd, text, n) != (ssize_t)n || fsync(fd) < 0)
+		if (fchmod(fd, 0600) < 0 || file_write(fd, text, n) < 0 || fsync(fd) < 0)
 			rc = coh_fail_errno(err, errno, "key file %.128s", p->path);
 		if (close(fd) < 0 && rc == 0)
 			rc = coh_fail_errno(err, errno, "key file %.128s", p->path);

@@ -24,7 +24,7 @@
 #include <unistd.h>
 
 #define ERRORS 10
-#define LONG_TIME (8 * COHORT_SECOND) /* longer than any scenario waits by its own word */
+#define LONG_TIME (8 * COHORT_SECOND) /* more than any scenario needs, less than its patience */
 
 /* The calls; the list of --wrap in tests/CMakeLists.txt has the same names. */
 enum call {
@@ -114,6 +114,7 @@ static _Thread_local struct {
 	unsigned long seen, nth; /* of `call`; which of them fails, 0: none */
 	int error;
 	bool fired;
+	int descriptors; /* when the sweep began */
 } fault;
 
 /* One more of CALL: does it fail?  Then errno is set. */
@@ -298,7 +299,7 @@ static bool inject(enum call call, unsigned long nth, int error,
     int (*scenario)(void *arg, struct cohort_error *err), void *arg)
 {
 	struct cohort_error err = {0};
-	int before = faults_descriptors(), rc;
+	int rc;
 	cohort_time start = cohort_now();
 
 	fault.counting = true;
@@ -315,7 +316,11 @@ static bool inject(enum call call, unsigned long nth, int error,
 		return false;
 	}
 	judge(rc, &err, cohort_now() - start);
-	if (!CHECK_EQ(faults_descriptors(), before))
+	start = cohort_now();
+	while (faults_descriptors() != fault.descriptors &&
+	    cohort_now() - start < test_span(LONG_TIME))
+		(void)poll(NULL, 0, 1); /* another thread may be about to close the other end */
+	if (!CHECK_EQ(faults_descriptors(), fault.descriptors))
 		FAIL("%s %lu failed with %s: descriptors", calls[call].name, nth,
 		    strerrorname_np(error));
 	return true;
@@ -326,6 +331,7 @@ long faults_sweep(int (*scenario)(void *arg, struct cohort_error *err), void *ar
 	unsigned long nth;
 	long injected = 0;
 
+	fault.descriptors = faults_descriptors();
 	for (int call = 0; call < CALL_COUNT; call++)
 		for (int i = 0; i < ERRORS && calls[call].errors[i] != 0; i++) {
 			for (nth = 1; inject(call, nth, calls[call].errors[i], scenario, arg); nth++)

@@ -58,6 +58,11 @@ int coh_tls_first_gather(struct coh_tls_first *f, int fd, bool wait)
 	return 0;
 }
 
+bool coh_tls_first_foreign(const struct coh_tls_first *f)
+{
+	return coh_buf_len(&f->bytes) != 0 && *coh_buf_peek(&f->bytes) != HANDSHAKE;
+}
+
 size_t coh_tls_first_give(struct coh_tls_first *f, void *p, size_t n)
 {
 	size_t held = coh_buf_len(&f->bytes), part = n < held ? n : held;

@@ -28,6 +28,9 @@ void coh_tls_first_fini(struct coh_tls_first *f);
  */
 int coh_tls_first_gather(struct coh_tls_first *f, int fd, bool wait);
 
+/* True when what has come is no record of TLS that could be a hello. */
+bool coh_tls_first_foreign(const struct coh_tls_first *f);
+
 /* Up to N of the bytes gathered, in their order, to P: how many, 0 when all have been given. */
 size_t coh_tls_first_give(struct coh_tls_first *f, void *p, size_t n);
 

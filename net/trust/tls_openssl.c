@@ -43,7 +43,8 @@
 #define OUT_MAX ((size_t)64 << 10) /* one flight, or one record */
 
 struct coh_tls {
-	SSL *ssl;
+	SSL *ssl;         /* of a server: NULL until the client's hello is whole */
+	SSL_CTX *context; /* what it is made of */
 	int fd;
 	enum coh_tls_side side;
 	bool by_key;
@@ -144,6 +145,14 @@ static ssize_t in_recv(struct coh_tls *t, void *p, size_t n)
 	return got;
 }
 
+static void keep_first(struct coh_tls *t, const void *p, size_t n)
+{
+	if (n > COH_TLS_FIRST - t->first_size)
+		n = COH_TLS_FIRST - t->first_size;
+	memcpy(t->first + t->first_size, p, n);
+	t->first_size += n;
+}
+
 static int bio_read(BIO *bio, char *p, int n)
 {
 	struct coh_tls *t = BIO_get_data(bio);
@@ -157,12 +166,8 @@ static int bio_read(BIO *bio, char *p, int n)
 	else if (got < 0)
 		t->in_errno = -errno;
 	t->ended = t->ended || got == 0;
-	if (got > 0 && !t->done && t->first_size < COH_TLS_FIRST) {
-		size_t part = (size_t)got < COH_TLS_FIRST - t->first_size ? (size_t)got : COH_TLS_FIRST - t->first_size;
-
-		memcpy(t->first + t->first_size, p, part);
-		t->first_size += part;
-	}
+	if (got > 0 && !t->done)
+		keep_first(t, p, (size_t)got);
 	return (int)got;
 }
 
@@ -216,30 +221,40 @@ static bool expect_host(SSL *ssl, const char *host)
 	return X509_VERIFY_PARAM_set1_host(param, host, 0) == 1;
 }
 
-static bool make_ssl(struct coh_tls *t, const struct coh_tls_config *c)
+/* Let OpenSSL begin.  0 or -ENOMEM. */
+static int tls_begin(struct coh_tls *t)
 {
-	struct coh_tls_context *context =
-	    c->certs != NULL ? coh_tls_context_certs(c->certs) : coh_tls_context_key();
-	BIO_METHOD *method = context != NULL ? bio_method() : NULL;
+	BIO_METHOD *method = bio_method();
 	BIO *bio = method != NULL ? BIO_new(method) : NULL;
 
-	if (bio == NULL)
-		return false;
-	BIO_set_data(bio, t);
-	BIO_set_init(bio, 1);
-	t->ssl = SSL_new((SSL_CTX *)(void *)context);
+	t->ssl = bio != NULL ? SSL_new(t->context) : NULL;
 	if (t->ssl == NULL) {
 		BIO_free(bio);
-		return false;
+		return -ENOMEM;
 	}
+	BIO_set_data(bio, t);
+	BIO_set_init(bio, 1);
 	SSL_set_bio(t->ssl, bio, bio);
-	if (c->side == COH_TLS_CLIENT)
+	if (t->side == COH_TLS_CLIENT)
 		SSL_set_connect_state(t->ssl);
 	else
 		SSL_set_accept_state(t->ssl);
-	if (SSL_set_app_data(t->ssl, &t->secret) != 1)
-		return false;
-	return c->certs == NULL || c->side == COH_TLS_SERVER || expect_host(t->ssl, c->host);
+	return SSL_set_app_data(t->ssl, &t->secret) == 1 ? 0 : -ENOMEM;
+}
+
+static int tls_init(struct coh_tls *t, const struct coh_tls_config *c)
+{
+	struct coh_tls_context *context =
+	    c->certs != NULL ? coh_tls_context_certs(c->certs) : coh_tls_context_key();
+	int rc;
+
+	if (context == NULL || SSL_CTX_up_ref((SSL_CTX *)(void *)context) != 1)
+		return -ENOMEM;
+	t->context = (SSL_CTX *)(void *)context;
+	if (c->side == COH_TLS_SERVER)
+		return 0;
+	rc = tls_begin(t);
+	return rc == 0 && c->certs != NULL && !expect_host(t->ssl, c->host) ? -ENOMEM : rc;
 }
 
 int coh_tls_new(struct coh_tls **out, const struct coh_tls_config *config, struct cohort_error *err)
@@ -260,7 +275,7 @@ int coh_tls_new(struct coh_tls **out, const struct coh_tls_config *config, struc
 	coh_buf_init(&t->out, OUT_MAX);
 	coh_tls_first_init(&t->hello);
 	t->hello.whole = config->side == COH_TLS_CLIENT;
-	if (!make_ssl(t, config)) {
+	if (tls_init(t, config) != 0) {
 		ERR_clear_error();
 		coh_tls_free(t);
 		return coh_fail(err, -ENOMEM, "TLS: no memory");
@@ -291,6 +306,7 @@ void coh_tls_free(struct coh_tls *t)
 		return;
 	tls_farewell(t);
 	SSL_free(t->ssl);
+	SSL_CTX_free(t->context);
 	coh_buf_fini(&t->out);
 	coh_tls_first_fini(&t->hello);
 	coh_free(t);
@@ -329,6 +345,14 @@ static int tls_result(struct coh_tls *t, int r)
 	}
 }
 
+/* For good: it failed with E (-errno), or with OpenSSL's FAULT. */
+static int tls_end(struct coh_tls *t, int e, int fault)
+{
+	t->fault = fault != 0 ? ERR_PACK(ERR_LIB_SSL, 0, fault) : 0;
+	t->in_errno = t->out_errno = e;
+	return e;
+}
+
 /* The handshake is over: was it the one that was meant? */
 static int tls_judge(struct coh_tls *t)
 {
@@ -337,41 +361,55 @@ static int tls_judge(struct coh_tls *t)
 	t->done = true;
 	if (!t->by_key)
 		return 0;
-	if (SSL_session_reused(t->ssl) != 1) {
-		t->fault = ERR_PACK(ERR_LIB_SSL, 0, SSL_R_BINDER_DOES_NOT_VERIFY);
-		t->in_errno = t->out_errno = -EPROTO;
-		return -EPROTO;
-	}
+	if (SSL_session_reused(t->ssl) != 1)
+		return tls_end(t, -EPROTO, SSL_R_BINDER_DOES_NOT_VERIFY);
 	/* What was derived from the key has served: it need not lie in memory for the connection's life. */
 	(void)SSL_SESSION_set1_master_key(SSL_get_session(t->ssl), nothing, sizeof nothing);
 	return 0;
 }
 
-/* The client's hello cannot be had, for RC.  Why nothing can be read. */
-static int tls_no_hello(struct coh_tls *t, int rc)
+/* What came is not TLS: say so in TLS, so that whoever it is can tell what is here. */
+static int tls_refuse(struct coh_tls *t)
 {
-	if (rc != -ENOMEM) {
-		t->fault = ERR_PACK(ERR_LIB_SSL, 0, SSL_R_EXCESSIVE_MESSAGE_SIZE);
-		rc = -EPROTO;
-	}
-	t->in_errno = t->out_errno = rc;
-	return rc;
+	static const unsigned char alert[] = {21, 3, 1, 0, 2, 2, 70}; /* fatal: protocol version */
+	unsigned char first[COH_TLS_FIRST];
+
+	keep_first(t, first, coh_tls_first_give(&t->hello, first, sizeof first));
+	if (coh_buf_put(&t->out, alert, sizeof alert) == 0)
+		(void)out_flush(t);
+	return tls_end(t, -EPROTO, SSL_R_WRONG_VERSION_NUMBER);
+}
+
+/* A server begins when the client has said its hello.  0; -EAGAIN; or why it cannot. */
+static int tls_hear(struct coh_tls *t)
+{
+	int rc = coh_tls_first_gather(&t->hello, t->fd, t->wait);
+
+	if (rc == -EAGAIN)
+		return rc;
+	if (rc == -EMSGSIZE)
+		return tls_end(t, -EPROTO, SSL_R_EXCESSIVE_MESSAGE_SIZE);
+	if (rc == 0 && coh_tls_first_foreign(&t->hello))
+		return tls_refuse(t);
+	if (rc == 0)
+		rc = tls_begin(t);
+	ERR_clear_error();
+	return rc == 0 ? 0 : tls_end(t, rc, 0);
 }
 
 /* Go on with the handshake.  0 when it is over; -EAGAIN; or why it failed. */
 static int tls_shake(struct coh_tls *t)
 {
-	int rc = t->hello.whole ? 0 : coh_tls_first_gather(&t->hello, t->fd, t->wait);
+	int rc = t->ssl == NULL ? tls_hear(t) : 0;
 
 	if (rc != 0)
-		return rc == -EAGAIN ? rc : tls_no_hello(t, rc);
+		return rc;
 	ERR_clear_error();
 	t->corked = true;
 	rc = SSL_do_handshake(t->ssl);
 	t->corked = false;
 	if (rc == 1)
 		return tls_judge(t);
-	(void)out_flush(t); /* also the alert, before the failure ends this direction */
 	rc = tls_result(t, rc);
 	return rc == 0 ? -ECONNRESET : rc;
 }
@@ -540,7 +578,7 @@ int coh_tls_why(const struct coh_tls *t, struct cohort_error *err)
 		return coh_fail(err, -ENOMEM, "TLS: no memory");
 	if (t->fault != 0)
 		return coh_tls_fault_why(&(struct coh_tls_fault){.word = t->fault,
-		    .verify = SSL_get_verify_result(t->ssl),
+		    .verify = t->ssl != NULL ? SSL_get_verify_result(t->ssl) : 0,
 		    .by_key = t->by_key,
 		    .server = t->side == COH_TLS_SERVER,
 		    .foreign = t->secret.foreign,

@@ -75,6 +75,7 @@ static const struct {
 	const char *who;
 } others[] = {
     {"\x16\x03", 2, "TLS"},
+    {"\x15\x03", 2, "TLS; dial tls://"}, /* its alert, to us */
     {"GET ", 4, "HTTP"},
     {"HEAD", 4, "HTTP"},
     {"POST", 4, "HTTP"},

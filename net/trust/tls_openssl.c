@@ -274,7 +274,6 @@ int coh_tls_new(struct coh_tls **out, const struct coh_tls_config *config, struc
 	t->secret.cluster = config->cluster;
 	coh_buf_init(&t->out, OUT_MAX);
 	coh_tls_first_init(&t->hello);
-	t->hello.whole = config->side == COH_TLS_CLIENT;
 	if (tls_init(t, config) != 0) {
 		ERR_clear_error();
 		coh_tls_free(t);

@@ -94,31 +94,67 @@ static void expect_no_conn(const char *state, size_t size, int fd)
 	rogue_expect_end(&r, "is no connection");
 }
 
-#define ZEROES "\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0" /* 32 of them */
+#define HEAD                                                                                       \
+	92 /* of a state, before the words for the peer; all zero is valid but for the version */
+
+/* As expect_no_conn, of a state with a peer of four bytes in which byte AT is VALUE. */
+static void expect_no_conn_with(size_t at, int value, int fd)
+{
+	char state[HEAD + 4] = {1, 0, 0, 4};
+
+	memcpy(state + HEAD, "peer", 4);
+	state[at] = (char)value;
+	expect_no_conn(state, sizeof state, fd);
+}
 
 TEST(conn_pass_hostile, what_is_no_connection_ends_it)
 {
 	int pair[2], packets[2], event = eventfd(0, EFD_CLOEXEC);
+	char longer[HEAD + 256] = {1, 0, 1, 0};
 
 	REQUIRE_EQ(coh_fd_pair(pair, SOCK_STREAM), 0);
 	REQUIRE_EQ(coh_fd_pair(packets, SOCK_SEQPACKET), 0);
+	memset(longer + HEAD, 'x', 256);
 	expect_no_conn("", 0, pair[0]);
-	expect_no_conn("\1\0\0" ZEROES, 35, pair[0]);
-	expect_no_conn("\2\0\0\0" ZEROES, 36, pair[0]); /* another version */
-	expect_no_conn("\1\2\0\0" ZEROES, 36, pair[0]);
-	expect_no_conn("\1\0\0\5" ZEROES "peer", 40, pair[0]); /* longer than there is */
-	expect_no_conn(
-	    "\1\0\1\0" ZEROES ZEROES ZEROES ZEROES ZEROES ZEROES ZEROES ZEROES ZEROES ZEROES, 324,
-	    pair[0]);                                           /* longer than may be */
-	expect_no_conn("\1\0\0\4" ZEROES "a\nbc", 40, pair[0]); /* words that would make a line */
-	expect_no_conn("\1\1\0\0\200" ZEROES, 36, pair[0]);     /* a beat every 292 years */
-	expect_no_conn("\1\0\0\4" ZEROES "peer", 40, event);
-	expect_no_conn("\1\0\0\4" ZEROES "peer", 40, packets[0]);
+	expect_no_conn("\1\0\0\0", 4, pair[0]);
+	expect_no_conn(longer, sizeof longer, pair[0]); /* words longer than may be */
+	expect_no_conn_with(0, 2, pair[0]);             /* another version */
+	expect_no_conn_with(1, 2, pair[0]);
+	expect_no_conn_with(3, 5, pair[0]);           /* longer words than there are */
+	expect_no_conn_with(HEAD + 1, '\n', pair[0]); /* words that would make a line */
+	expect_no_conn_with(4, 1, pair[0]);           /* a beat every two years */
+	expect_no_conn_with(36, 1, pair[0]);          /* more credit than any window */
+	expect_no_conn_with(44, 1, pair[0]);
+	expect_no_conn_with(52, 1, pair[0]);
+	expect_no_conn_with(91, 1, pair[0]); /* judged what never came */
+	expect_no_conn_with(2, 0, event);
+	expect_no_conn_with(2, 0, packets[0]);
 	for (int i = 0; i < 2; i++) {
 		close(pair[i]);
 		close(packets[i]);
 	}
 	close(event);
+}
+
+/* The state that all these depart from is good. */
+TEST(conn_pass_hostile, a_state_that_is_right_makes_a_connection)
+{
+	char state[HEAD + 4] = {1, 0, 0, 4};
+	struct coh_frame f = {
+	    .type = COH_FRAME_PASS, .channel = 2, .length = (uint32_t)sizeof state};
+	struct rogue r = rogue_open(COH_PHASE_USER);
+	struct cohort_conn *got;
+	int pair[2];
+
+	REQUIRE_EQ(coh_fd_pair(pair, SOCK_STREAM), 0);
+	memcpy(state + HEAD, "peer", 4);
+	rogue_send(&r, f, state, pair, 1);
+	REQUIRE_EQ(cohort_conn_recv_conn(r.conn, &got, joined_patience()), 0);
+	CHECK_STR(cohort_conn_peer(got), "peer");
+	cohort_conn_close(got);
+	close(pair[0]);
+	close(pair[1]);
+	rogue_close(&r);
 }
 
 TEST(conn_pass_hostile, nothing_passed_is_taken_in_another_phase)

@@ -610,3 +610,45 @@ TEST(python, a_rogue_between_two_connections_of_a_process_gets_no_answer)
 	CHECK_EQ(reflected, 1);
 	close(fd);
 }
+
+/* ---- who says nothing ---- */
+
+TEST(python, a_listener_without_a_key_is_given_up_in_time)
+{
+	struct sockaddr_in in = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	struct cohort_key *key = python_key(SECRET);
+	struct cohort_net_options o = {.key = key};
+	socklen_t size = sizeof in;
+	struct cohort_conn *c;
+	char address[64];
+
+	REQUIRE(fd >= 0 && bind(fd, (struct sockaddr *)&in, size) == 0 && listen(fd, 5) == 0);
+	REQUIRE_EQ(getsockname(fd, (struct sockaddr *)&in, &size), 0);
+	snprintf(address, sizeof address, "python+tcp://127.0.0.1:%d", ntohs(in.sin_port));
+	CHECK_EQ(
+	    cohort_dial(&c, address, &o, cohort_in(100 * COHORT_MS), &err), COHORT_ETIMEDOUT);
+	CHECK_HAS(err.text, "has its Listener an authkey?");
+	close(fd);
+	cohort_key_free(key);
+}
+
+static void script_keyless(int fd)
+{
+	unsigned char in[256];
+
+	raw_tell(fd, "a message of a client without a key", NULL, 0);
+	REQUIRE_EQ(raw_hear(fd, in, sizeof in), 59);
+	REQUIRE_EQ(raw_hear(fd, in, sizeof in), 9);
+	CHECK_MEM(in, "#FAILURE#", 9);
+	CHECK_EQ(raw_hear(fd, in, sizeof in), -1);
+}
+
+TEST(python, a_client_without_a_key_is_turned_away)
+{
+	struct hall h;
+
+	hall_open(&h, "python+tcp://127.0.0.1:0");
+	hall_admits_nobody(&h, child_writes(&h, script_keyless));
+	hall_close(&h);
+}

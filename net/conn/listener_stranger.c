@@ -107,7 +107,7 @@ void coh_listener_enter(struct cohort_listener *l, const struct coh_listener_new
 	if (s == NULL || coh_mode_conn(&s->conn, &socket, &err) != 0) {
 		coh_listener_say(l, COH_LISTENER_ITSELF, "%s", err.text);
 		coh_free(s);
-		coh_listener_refuse(l, n->fd, COHORT_EBUSY);
+		coh_listener_refuse(l, n->fd, err.code == COHORT_EAUTH ? err.code : COHORT_EBUSY);
 		return;
 	}
 	coh_strangers_enter(&l->strangers, &s->place, n->source, cohort_now());

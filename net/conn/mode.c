@@ -10,6 +10,9 @@
 #include "python/framing.h"
 
 #include <cohort/listener.h>
+#include <errno.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 /* Python has no TLS of its own: what may leave the machine does so in clear text. */
 static int choose_python(enum coh_mode *mode, const struct coh_address *a,
@@ -53,8 +56,35 @@ int coh_mode_choose(enum coh_mode *mode, const struct coh_address *a, const stru
 		return choose_python(mode, a, sa, len, options, err);
 	default:
 		coh_address_print(a, text);
-		return coh_fail(err, COHORT_ENOTSUP, "%s: nothing is met there by a connection", text);
+		return coh_fail(
+		    err, COHORT_ENOTSUP, "%s: nothing is met there by a connection", text);
 	}
+}
+
+/*
+ * At a Unix socket the kernel says whose process is at the other end (of a listener: whose called listen).
+ * The file's mode keeps others out already; this is for files that somebody opened to all, and for dialling
+ * a socket that somebody else put there.
+ */
+static int owner_check(const struct coh_mode_socket *s, struct cohort_error *err)
+{
+	struct sockaddr_storage sa = {.ss_family = AF_UNIX};
+	socklen_t len = sizeof sa, size = sizeof(struct ucred);
+	struct ucred owner;
+
+	if (s->mode != COH_MODE_UNIX && s->mode != COH_MODE_PYTHON)
+		return 0;
+	if (s->mode == COH_MODE_PYTHON && getsockname(s->fd, (struct sockaddr *)&sa, &len) != 0)
+		return coh_fail_errno(err, errno, "%s: whose is it", s->peer);
+	if (sa.ss_family != AF_UNIX)
+		return 0;
+	if (getsockopt(s->fd, SOL_SOCKET, SO_PEERCRED, &owner, &size) != 0)
+		return coh_fail_errno(err, errno, "%s: whose is it", s->peer);
+	if (owner.uid == geteuid() || owner.uid == 0)
+		return 0;
+	return coh_fail(err, COHORT_EAUTH,
+	    "%s: it belongs to uid %u; met at a Unix socket are uid %u and root", s->peer,
+	    (unsigned)owner.uid, (unsigned)geteuid());
 }
 
 int coh_mode_conn(
@@ -72,7 +102,11 @@ int coh_mode_conn(
 
 	if ((s->mode == COH_MODE_PYTHON) != s->id->python)
 		return coh_fail(err, COHORT_EKEY, "%s: a key for %s cannot be used for %s", s->peer,
-		    s->id->python ? "Python peers" : "Cohort", s->id->python ? "Cohort" : "Python peers");
+		    s->id->python ? "Python peers" : "Cohort",
+		    s->id->python ? "Cohort" : "Python peers");
+	rc = owner_check(s, err);
+	if (rc != 0)
+		return rc;
 	if (s->mode == COH_MODE_TLS_KEY || s->mode == COH_MODE_TLS_CERTIFICATE)
 		rc = coh_stream_tls_conn(out, &tls, s->peer, err);
 	else

@@ -1,7 +1,8 @@
 /*
  * mode.h - how a connection is guarded: chosen by the address alone, never by what a peer says.
  *
- *   unix:                                own handshake; the kernel keeps the channel private
+ *   unix:                                own handshake; the kernel keeps the channel private, and
+ *                                        says that the peer's user is ours or root
  *   tcp:// on the loopback               own handshake with the address check
  *   tls://, and tcp:// anywhere else     TLS 1.3: certificates when configured, else the key
  *   the latter, insecure_plaintext       own handshake, in clear text over the network
@@ -51,7 +52,8 @@ struct coh_mode_socket {
 /*
  * A connection in COH_PHASE_STRANGER over S->fd, which it takes on success.  Never waits: what
  * the mode has to exchange goes out with the first reads and writes.
- * 0, -ENOMEM, COHORT_EKEY (the key or certificate cannot be used), COHORT_EAUTH.
+ * 0, -ENOMEM, COHORT_EKEY (the key or certificate cannot be used), COHORT_EAUTH (a Unix socket of another
+ * user's, or no random bytes).
  */
 int coh_mode_conn(
     struct cohort_conn **out, const struct coh_mode_socket *s, struct cohort_error *err);

@@ -58,7 +58,8 @@ struct cohort_listener;
  * *OUT, end it with cohort_listener_close.  Never waits, except for a host that is a name (the
  * system's resolver: seconds when it does not answer).
  *
- * A Unix socket is made with mode 0600, in a directory that nobody else may write (or a sticky one);
+ * At a Unix socket only processes of our user and root's are met, as the kernel says, at both ends
+ * (COHORT_EAUTH).  It is made with mode 0600, in a directory that nobody else may write (or a sticky one);
  * one left behind by a process that is gone is replaced.
  *
  * Returns 0; COHORT_EADDRESS (not understood, no port, path too long, unknown host; `exempt` is no

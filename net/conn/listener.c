@@ -294,6 +294,7 @@ int cohort_listen(struct cohort_listener **out, const char *address,
 		cohort_listener_close(l);
 		return rc;
 	}
+	coh_listener_warn(l);
 	*out = l;
 	return 0;
 }
@@ -338,6 +339,11 @@ void coh_listener_admit(struct cohort_listener *l, coh_handshake_admit_fn fn, vo
 {
 	l->admit = fn;
 	l->admit_arg = arg;
+}
+
+bool coh_listener_warn(const struct cohort_listener *l)
+{
+	return coh_mode_warn(l->bound.mode, "listener", l->address);
 }
 
 struct coh_identity *coh_listener_identity(struct cohort_listener *l)

@@ -23,6 +23,9 @@ int coh_listener_step(struct cohort_listener *l, struct cohort_conn **conn,
  */
 void coh_listener_admit(struct cohort_listener *l, coh_handshake_admit_fn fn, void *arg);
 
+/* Warn once more, as cohort_listen did, if it is met in clear text over a network.  True when it is. */
+bool coh_listener_warn(const struct cohort_listener *l);
+
 /* Whom it says it is.  Tests, in which both ends are one process, change the uuid. */
 struct coh_identity *coh_listener_identity(struct cohort_listener *l);
 

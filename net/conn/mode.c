@@ -5,6 +5,7 @@
 
 #include "addr/sockaddr.h"
 #include "base/err.h"
+#include "base/log.h"
 #include "conn/identity.h"
 #include "conn/stream_tls.h"
 #include "python/framing.h"
@@ -114,9 +115,22 @@ int coh_mode_conn(
 	if (rc != 0)
 		return rc;
 	coh_conn_set_guard(*out, coh_mode_text(s->mode));
+	if (s->role == COH_HANDSHAKE_CLIENT)
+		coh_mode_warn(s->mode, "connection to", s->peer);
 	if (s->mode == COH_MODE_PYTHON)
 		coh_conn_set_framing(*out, &coh_framing_python_greeting);
 	return 0;
+}
+
+bool coh_mode_warn(enum coh_mode mode, const char *what, const char *address)
+{
+	if (mode != COH_MODE_PLAINTEXT)
+		return false;
+	coh_log(COHORT_LOG_WARN,
+	    "%s %s: INSECURE, as was asked for: whoever sits on the network can read and change what is "
+	    "said; tls:// costs nothing but the word",
+	    what, address);
+	return true;
 }
 
 const char *coh_mode_text(enum coh_mode mode)

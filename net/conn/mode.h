@@ -16,6 +16,7 @@
 #include "addr/address.h"
 #include "trust/handshake.h"
 
+#include <stdbool.h>
 #include <sys/socket.h>
 
 struct coh_identity;
@@ -57,6 +58,12 @@ struct coh_mode_socket {
  */
 int coh_mode_conn(
     struct cohort_conn **out, const struct coh_mode_socket *s, struct cohort_error *err);
+
+/*
+ * WHAT ("listener tcp://...") is in MODE: if that is clear text over a network, a warning into the log.
+ * True when it is.
+ */
+bool coh_mode_warn(enum coh_mode mode, const char *what, const char *address);
 
 /* The mode in words, for people: "TLS 1.3, by the key". */
 const char *coh_mode_text(enum coh_mode mode);

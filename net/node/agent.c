@@ -35,6 +35,7 @@
 #include <utlist.h>
 
 #define CLOSE_PATIENCE (5 * COHORT_SECOND) /* for killed workers to be gone */
+#define REMINDER (3600 * COHORT_SECOND)
 #define DIAL_PATIENCE (2 * COHORT_SECOND)
 
 /* Without end, and a coordinator that was gone for long has one call in 2.5 s from each node. */
@@ -254,14 +255,27 @@ static void agent_reload(struct agent *a)
 		coh_log(COHORT_LOG_ERROR, "SIGHUP: the old key stays in force: %s", err.text);
 }
 
-/* Wait until TEST, which is true when a signal comes; a SIGHUP is seen to, and waited on. */
+/*
+ * Wait until TEST, which is true when a signal comes; a SIGHUP is seen to, and waited on.  Every hour
+ * who listens in clear text is reminded of it.
+ */
 static int wait_for(struct agent *a, coh_engine_test_fn test, cohort_time deadline)
 {
+	cohort_time hour = cohort_in(REMINDER);
 	int rc;
 
 	coh_engine_lock();
-	while ((rc = coh_engine_wait(test, a, deadline)) == 0 && a->reload)
-		agent_reload(a);
+	for (;;) {
+		rc = coh_engine_wait(test, a, hour < deadline ? hour : deadline);
+		if (rc == 0 && a->reload)
+			agent_reload(a);
+		else if (rc == COHORT_ETIMEDOUT && hour < deadline) {
+			if (a->listener != NULL)
+				coh_listener_warn(a->listener);
+			hour = cohort_in(REMINDER);
+		} else
+			break;
+	}
 	coh_engine_unlock();
 	return rc;
 }

@@ -32,6 +32,11 @@ says err "$work/no-key"
 want 1 "$cohort" node --listen tcp://127.0.0.1:0 --key "$work/key" --port-file "$work"
 says err "no plain file"
 
+# Clear text over a network: only when it is asked for, and with a warning.
+node open --listen tcp://0.0.0.0:0 --key "$work/key" --insecure-plaintext
+appears "$work/open.log" "WARN.*INSECURE, as was asked for"
+kill $pid
+
 # One that serves: found by ping with the key, by nobody without.
 export COHORT_KEY_FILE=$work/key
 node alpha --slots 2

@@ -51,19 +51,20 @@ struct two {
 	int pid[2];
 };
 
-/* A pool of two nodes; only the first is reached over the network. */
-static void two_open(struct two *t)
+/* A pool of two nodes; only the first is reached over the network, at SCHEME. */
+static void two_open(struct two *t, const char *scheme)
 {
 	struct cohort_pool_options o = {0};
-	char second[600];
+	char first[64], second[600];
 	int n;
 
 	pool_program();
 	o.key_file = pool_key();
 	o.deadline = PATIENCE;
+	snprintf(first, sizeof first, "%s://127.0.0.1:0", scheme);
 	snprintf(second, sizeof second, "unix:%s", test_path("node.sock"));
-	t->pid[0] = pool_agent((const char *const[]){"--listen", "tcp://127.0.0.1:0", "--key",
-	    o.key_file, "--slots", "2", "--port-file", test_path("one"), NULL});
+	t->pid[0] = pool_agent((const char *const[]){"--listen", first, "--key", o.key_file,
+	    "--slots", "2", "--port-file", test_path("one"), NULL});
 	t->pid[1] = pool_agent((const char *const[]){"--listen", second, "--key", o.key_file,
 	    "--slots", "2", "--port-file", test_path("two"), NULL});
 	n = snprintf(t->address, sizeof t->address, "%s,", pool_line(test_path("one")));
@@ -98,7 +99,7 @@ TEST_TIMEOUT(silence, of_a_stopped_node_is_noticed_and_its_tasks_run_elsewhere, 
 	cohort_time begin;
 	struct two t;
 
-	two_open(&t);
+	two_open(&t, "tcp");
 	begin = cohort_now();
 	REQUIRE_EQ(kill(t.pid[0], SIGSTOP), 0);
 	done_by_the_other(&t, begin);
@@ -127,7 +128,7 @@ TEST_TIMEOUT(silence, of_a_node_that_is_cut_off_is_noticed_without_a_fin, 60)
 		printf("skipped: no network of one's own may be made here\n");
 		return;
 	}
-	two_open(&t);
+	two_open(&t, "tls");
 	begin = cohort_now();
 	REQUIRE(loopback(false));
 	done_by_the_other(&t, begin);

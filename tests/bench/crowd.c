@@ -78,11 +78,12 @@ static int watch(struct crowd *c, struct guest *g, int fd, short events, uint32_
 	return op == EPOLL_CTL_MOD ? epoll_ctl(c->epoll, EPOLL_CTL_ADD, fd, &e) : -1;
 }
 
-static int dial(struct crowd *c, struct guest *g)
+/* Begin to dial at the moment WHEN. */
+static int dial(struct crowd *c, struct guest *g, cohort_time when)
 {
 	if (cohort_dialer_start(&g->dialer, c->address, c->options, COHORT_FOREVER, &c->err) != 0)
 		return -1;
-	schedule(c, g, cohort_now());
+	schedule(c, g, when);
 	return 0;
 }
 
@@ -93,7 +94,7 @@ static int leave(struct crowd *c, struct guest *g)
 	g->conn = NULL;
 	g->fd = -1;
 	c->joined--;
-	return c->stay ? dial(c, g) : 0;
+	return c->stay ? dial(c, g, cohort_now()) : 0;
 }
 
 static int step_conn(struct crowd *c, struct guest *g)
@@ -175,12 +176,13 @@ int crowd_listen(struct crowd *c, struct cohort_listener *l)
 	return epoll_ctl(c->epoll, EPOLL_CTL_ADD, cohort_listener_fd(l), &e);
 }
 
-int crowd_dial(struct crowd *c)
+int crowd_dial(struct crowd *c, cohort_time span)
 {
+	cohort_time now = cohort_now();
 	int i, rc = 0;
 
 	for (i = 0; i < c->max && rc == 0; i++)
-		rc = dial(c, &c->guests[i]);
+		rc = dial(c, &c->guests[i], now + span / c->max * i);
 	return rc;
 }
 

@@ -52,8 +52,8 @@ int crowd_limit(int max);
 /* A server: accept from now on.  0 or -1. */
 int crowd_listen(struct crowd *c, struct cohort_listener *l);
 
-/* A client: have all guests dial.  0 or -1. */
-int crowd_dial(struct crowd *c);
+/* A client: have all guests dial, one after the other within SPAN.  0 or -1. */
+int crowd_dial(struct crowd *c, cohort_time span);
 
 /*
  * Wait for FD (of the caller's, may be -1) or a tick at most, and do what there is to do: 1 when FD

@@ -180,7 +180,7 @@ COHORT_API int cohort_pool_join(struct cohort_pool *p, cohort_time deadline);
 
 /*
  * Terminate P if need be, and free it.  Futures of it may live on and have ended.  Waits at most
- * 5 s for killed workers to be gone.  NULL is fine.
+ * 5 s for killed workers to be gone, so not for a callback of cohort_future_then.  NULL is fine.
  */
 COHORT_API void cohort_pool_free(struct cohort_pool *p);
 

@@ -108,14 +108,21 @@ static void timer_set(struct cohort_listener *l, cohort_time next)
 		l->armed = next;
 }
 
+/* Is there so much room that opening the door is worth it? */
+static bool has_room(const struct coh_strangers *s)
+{
+	return s->count < s->limits.full - s->limits.full / 16;
+}
+
 /* What time brings: ends of patience, of a pause, of a minute of log.  Then set the timer for the next. */
 static void listener_tick(struct cohort_listener *l)
 {
 	cohort_time now = cohort_now(), next, sums;
 
 	expire(l, now);
-	if (l->paused != 0 && l->paused <= now) {
+	if (l->paused != 0 && (l->paused <= now || (l->crowded && has_room(&l->strangers)))) {
 		l->paused = 0;
+		l->crowded = false;
 		(void)coh_listener_watch(l, EPOLL_CTL_MOD, l->bound.fd, &l->bound, EPOLLIN);
 	}
 	say_sums(l, now);

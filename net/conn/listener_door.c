@@ -78,6 +78,25 @@ static void door_text(const struct cohort_listener *l, const struct sockaddr *sa
 		snprintf(n->text, sizeof n->text, "a client of %s", l->address);
 }
 
+/* Accept nobody until UNTIL. */
+static void door_close(struct cohort_listener *l, cohort_time until)
+{
+	l->paused = until;
+	(void)coh_listener_watch(l, EPOLL_CTL_MOD, l->bound.fd, &l->bound, 0);
+}
+
+/* True when nobody can be let in now: then callers wait in the queue of the socket. */
+static bool door_is_crowded(struct cohort_listener *l)
+{
+	cohort_time until = coh_strangers_busy(&l->strangers, cohort_now());
+
+	if (until == 0)
+		return false;
+	l->crowded = true;
+	door_close(l, until);
+	return true;
+}
+
 /*
  * There is no descriptor, or no memory, for whoever waits (E says which).  Somebody who says nothing gives
  * his; true: try again.  Else give up the reserve to accept and drop one, so that the
@@ -103,8 +122,7 @@ static bool door_exhausted(struct cohort_listener *l, int e)
 			coh_listener_refuse(l, fd, COHORT_EBUSY);
 	}
 	l->reserve = open("/dev/null", O_RDONLY | O_CLOEXEC);
-	l->paused = cohort_in(PAUSE);
-	(void)coh_listener_watch(l, EPOLL_CTL_MOD, l->bound.fd, &l->bound, 0);
+	door_close(l, cohort_in(PAUSE));
 	return false;
 }
 
@@ -140,6 +158,8 @@ int coh_listener_take(struct cohort_listener *l)
 	int rc = 0;
 
 	for (int i = 0; i < l->allowance && rc == 0 && l->found == NULL; i++) {
+		if (door_is_crowded(l))
+			return 0;
 		len = sizeof sa;
 		n.fd = accept4(l->bound.fd, (struct sockaddr *)&sa, &len, SOCK_CLOEXEC);
 		if (n.fd < 0) {

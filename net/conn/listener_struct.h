@@ -25,6 +25,7 @@ struct cohort_listener {
 	int epoll, timer;
 	int reserve;        /* a descriptor to give up when there is no other */
 	cohort_time paused; /* not accepting until then; 0: accepting */
+	bool crowded;       /* nor until there is room: that is why */
 	cohort_time complained; /* last, that there is nothing to accept with */
 	cohort_time armed;  /* what the timer is set to; 0: not set; < 0: it rings */
 	int allowance;      /* of accepts in this step */

@@ -83,6 +83,16 @@ struct coh_stranger *coh_strangers_spare(const struct coh_strangers *s)
 	return TAILQ_FIRST(&s->silent);
 }
 
+cohort_time coh_strangers_busy(const struct coh_strangers *s, cohort_time now)
+{
+	const struct coh_stranger *oldest = TAILQ_FIRST(&s->all);
+
+	if (s->count < s->limits.full || oldest == NULL || coh_strangers_spare(s) != NULL ||
+	    settled(oldest, now))
+		return 0;
+	return oldest->since + COH_STRANGERS_SETTLED + 1;
+}
+
 /* A newcomer of a source that has all it may have: one of its own makes room, or nobody. */
 static enum coh_strangers_verdict judge_own(
     struct coh_stranger *silent, cohort_time now, struct coh_stranger **victim)

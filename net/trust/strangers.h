@@ -81,6 +81,12 @@ void coh_strangers_fini(struct coh_strangers *s);
 enum coh_strangers_verdict coh_strangers_judge(struct coh_strangers *s, uint64_t source,
     cohort_time now, struct coh_stranger **victim);
 
+/*
+ * Until when every newcomer would be sent away as BUSY if nobody leaves; 0: not so now.  To leave them in
+ * their queue so long is better: in a rush of honest callers somebody leaves soon.
+ */
+cohort_time coh_strangers_busy(const struct coh_strangers *s, cohort_time now);
+
 /* Somebody to let go of when a resource is short: the oldest of the silent, or NULL. */
 struct coh_stranger *coh_strangers_spare(const struct coh_strangers *s);
 

@@ -118,6 +118,7 @@ TEST(strangers, drops_the_oldest_of_the_silent)
 	hall_begin((struct coh_strangers_limits){
 	    .patience = COHORT_SECOND, .start = 3, .full = 3, .per_source = 64});
 	crowd(3);
+	CHECK_EQ(coh_strangers_busy(&hall.regime, hall.now), 0);
 	coh_strangers_spoke(&hall.regime, &hall.at[0]);
 	coh_strangers_spoke(&hall.regime, &hall.at[0]);
 	CHECK_EQ(come(9, &gone), COH_STRANGERS_ADMIT);
@@ -137,9 +138,11 @@ TEST(strangers, keeps_those_who_spoke_a_second_and_no_longer)
 	crowd(2);
 	coh_strangers_spoke(&hall.regime, &hall.at[0]);
 	coh_strangers_spoke(&hall.regime, &hall.at[1]);
+	CHECK_EQ(coh_strangers_busy(&hall.regime, hall.now), START + COHORT_SECOND + 1);
 	hall.now += COHORT_SECOND;
 	CHECK_EQ(come(9, &gone), COH_STRANGERS_BUSY);
 	hall.now += 1;
+	CHECK_EQ(coh_strangers_busy(&hall.regime, hall.now), 0);
 	CHECK_EQ(come(9, &gone), COH_STRANGERS_ADMIT);
 	CHECK_EQ(gone, 0);
 	hall_end();

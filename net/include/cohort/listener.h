@@ -76,8 +76,8 @@ COHORT_API int cohort_listen(struct cohort_listener **out, const char *address,
  *
  * At most 1000 strangers are held at once (and no more than half of the descriptors that the process may
  * have), 64 of one address (of one IPv6 /64).  From 100 on those who say nothing have to
- * go for newcomers; when nobody can be let go, newcomers are told to come back (COHORT_EBUSY
- * at their end).  Wrong proofs, broken protocol and places held to the end add up for an address; beyond 15 s
+ * go for newcomers; when nobody can be let go, callers wait in the socket's queue, for a second at most;
+ * beyond the 64 they are told to come back (COHORT_EBUSY at their end).  Wrong proofs, broken protocol and places held to the end add up for an address; beyond 15 s
  * it is kept out, 10 minutes at most.  Neither is held against Unix and loopback addresses, nor those in
  * `exempt`.
  * Ten lines of log a minute for an address, a hundred in all; the rest is counted.

@@ -26,7 +26,7 @@
 
 #define BACKLOG 1024 /* a rush after a restart; the system cuts it to somaxconn */
 
-/* May others move things about in the directory of PATH? */
+/* May others move things about in the directory of PATH?  One that is not there is made, for us alone. */
 static int dir_check(const char *path, struct cohort_error *err)
 {
 	char dir[COH_ADDRESS_HOST_MAX + 1];
@@ -34,7 +34,7 @@ static int dir_check(const char *path, struct cohort_error *err)
 
 	snprintf(dir, sizeof dir, "%s", path);
 	*(strrchr(dir, '/') + 1) = '\0'; /* an address's path is absolute */
-	if (stat(dir, &st) != 0)
+	if (stat(dir, &st) != 0 && (errno != ENOENT || mkdir(dir, 0700) != 0 || stat(dir, &st) != 0))
 		return coh_fail_errno(err, errno, "cannot listen at unix:%s: %s", path, dir);
 	if ((st.st_mode & (S_IWGRP | S_IWOTH)) != 0 && (st.st_mode & S_ISVTX) == 0)
 		return coh_fail(err, -EACCES,

@@ -122,6 +122,25 @@ TEST(listener, refuses_exempt_networks_that_are_none)
 	cohort_key_free(key);
 }
 
+TEST(listener, makes_a_folder_for_us_alone)
+{
+	struct cohort_key *key = hall_key();
+	struct cohort_net_options o = {.key = key};
+	struct cohort_listener *l;
+	struct stat st;
+	char at[4200], folder[4096];
+
+	snprintf(folder, sizeof folder, "%s", test_path("new"));
+	snprintf(at, sizeof at, "unix:%s/socket", folder);
+	l = listening(at, &o);
+	REQUIRE_EQ(stat(folder, &st), 0);
+	CHECK_EQ(st.st_mode & 0777, 0700);
+	REQUIRE_EQ(stat(at + 5, &st), 0);
+	CHECK_EQ(st.st_mode & 0777, 0600);
+	cohort_listener_close(l);
+	cohort_key_free(key);
+}
+
 TEST(listener, refuses_a_port_in_use_by_its_name)
 {
 	struct hall h;

@@ -59,8 +59,8 @@ struct cohort_listener;
  * system's resolver: seconds when it does not answer).
  *
  * At a Unix socket only processes of our user and root's are met, as the kernel says, at both ends
- * (COHORT_EAUTH).  It is made with mode 0600, in a directory that nobody else may write (or a sticky one);
- * one left behind by a process that is gone is replaced.
+ * (COHORT_EAUTH).  It is made with mode 0600, in a directory that nobody else may write (or a sticky one),
+ * which is made (0700) if only it is missing; one left behind by a process that is gone is replaced.
  *
  * Returns 0; COHORT_EADDRESS (not understood, no port, path too long, unknown host; `exempt` is no
  * list of networks); COHORT_EPLAINTEXT (python+tcp); COHORT_EKEY; COHORT_ENAME; -EADDRINUSE;

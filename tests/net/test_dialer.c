@@ -1,9 +1,9 @@
 /*
- * test_dialer.c - dialling in steps: in a loop of one's own, several addresses, tries again, and ends of
- * every kind.
+ * test_dialer.c - dialling in steps: in a loop of one's own, several addresses, and ends of every kind.
  */
 #include "addr/eyeballs.h"
 #include "addr/sockaddr.h"
+#include "net/dialing.h"
 #include "net/hall.h"
 #include "os/fd.h"
 #include "support/test.h"
@@ -17,83 +17,10 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #define PATIENCE (20 * COHORT_SECOND)
-
-static struct cohort_error err;
-
-static cohort_time patience(void)
-{
-	return cohort_in(test_span(15 * COHORT_SECOND));
-}
-
-/* Wait for D as a user's loop does. */
-static void wait_for(const struct cohort_dialer *d, cohort_time next)
-{
-	struct pollfd p = {.fd = cohort_dialer_fd(d), .events = cohort_dialer_events(d)};
-	cohort_time left = next - cohort_now();
-	struct timespec ts = {left / COHORT_SECOND, left % COHORT_SECOND};
-
-	if (left > 0)
-		CHECK(ppoll(&p, 1, &ts, NULL) >= 0);
-}
-
-/* Step D until it is over: 1 or a failure. */
-static int run(struct cohort_dialer *d)
-{
-	cohort_time next;
-	int rc;
-
-	while ((rc = cohort_dialer_step(d, &next, &err)) == 0)
-		wait_for(d, next);
-	CHECK_EQ(cohort_dialer_fd(d), -1);
-	return rc;
-}
-
-/* Step D until it pauses between two tries. */
-static void run_to_a_pause(struct cohort_dialer *d)
-{
-	cohort_time next;
-
-	do {
-		REQUIRE_EQ(cohort_dialer_step(d, &next, &err), 0);
-		if (cohort_dialer_fd(d) >= 0)
-			wait_for(d, next);
-	} while (cohort_dialer_fd(d) >= 0);
-	CHECK(next < COHORT_FOREVER);
-	CHECK_EQ(cohort_dialer_events(d), 0);
-}
-
-static struct cohort_dialer *started(
-    const char *address, const struct cohort_net_options *o, cohort_time deadline)
-{
-	struct cohort_dialer *d;
-
-	memset(&err, 0, sizeof err);
-	REQUIRE_EQ(cohort_dialer_start(&d, address, o, deadline, &err), 0);
-	return d;
-}
-
-/* D comes out well: with a hall that says welcome. */
-static void welcomed(struct cohort_dialer *d)
-{
-	struct cohort_conn *c;
-	const void *data;
-	size_t size;
-
-	if (run(d) != 1)
-		FAIL("%s", err.text);
-	c = cohort_dialer_take(d);
-	REQUIRE(c != NULL);
-	CHECK(cohort_dialer_take(d) == NULL);
-	cohort_dialer_close(d);
-	CHECK_EQ(cohort_conn_recv_bytes(c, &data, &size, patience()), 0);
-	CHECK_EQ(size, 7);
-	cohort_conn_close(c);
-}
 
 /* ---- a resolver of our own ---- */
 
@@ -128,21 +55,13 @@ static int book_lookup(const struct coh_address *a, struct coh_resolved *out, vo
 	return rc;
 }
 
-static uint16_t port_of(const char *address)
-{
-	struct coh_address a;
-
-	REQUIRE_EQ(coh_address_parse(&a, address, NULL), 0);
-	return a.port;
-}
-
 /* NAME at the port where H listens. */
 static const char *at_port(const struct hall *h, const char *name)
 {
 	static char text[64];
 
 	snprintf(
-	    text, sizeof text, "tcp://%s:%u", name, port_of(cohort_listener_address(h->listener)));
+	    text, sizeof text, "tcp://%s:%u", name, dialing_port_of(cohort_listener_address(h->listener)));
 	return text;
 }
 
@@ -184,13 +103,13 @@ TEST(dialer, goes_through_a_loop_of_ones_own)
 
 	snprintf(address, sizeof address, "unix:%s", test_path("s"));
 	hall_open(&h, address, PATIENCE, 8);
-	welcomed(started(address, &h.options, patience()));
+	dialing_welcomed(dialing_started(address, &h.options, dialing_patience()));
 	hall_close(&h);
 	hall_open(&h, NULL, PATIENCE, 8);
-	welcomed(started(cohort_listener_address(h.listener), &h.options, COHORT_FOREVER));
+	dialing_welcomed(dialing_started(cohort_listener_address(h.listener), &h.options, COHORT_FOREVER));
 	hall_close(&h);
 	hall_open(&h, "tls://127.0.0.1:0", PATIENCE, 64); /* TLS needs the room of several */
-	welcomed(started(cohort_listener_address(h.listener), &h.options, patience()));
+	dialing_welcomed(dialing_started(cohort_listener_address(h.listener), &h.options, dialing_patience()));
 	hall_close(&h);
 }
 
@@ -200,7 +119,7 @@ TEST(dialer, does_nothing_before_its_first_step)
 	struct cohort_net_options o = {.key = key};
 	char address[COH_ADDRESS_TEXT];
 	struct pollfd p = {.fd = hall_rogue(address), .events = POLLIN};
-	struct cohort_dialer *d = started(address, &o, patience());
+	struct cohort_dialer *d = dialing_started(address, &o, dialing_patience());
 
 	CHECK_EQ(poll(&p, 1, 0), 0);
 	CHECK_EQ(cohort_dialer_fd(d), -1);
@@ -216,10 +135,10 @@ TEST(dialer, refuses_to_start_with_what_cannot_be)
 	struct cohort_net_options o = {.key = key}, nobody = {.key = key, .name = "no name"};
 	struct cohort_dialer *d;
 
-	CHECK_EQ(cohort_dialer_start(&d, "tcp://x", &o, patience(), &err), COHORT_EADDRESS);
+	CHECK_EQ(cohort_dialer_start(&d, "tcp://x", &o, dialing_patience(), &dialing_err), COHORT_EADDRESS);
 	CHECK(d == NULL);
-	CHECK_EQ(cohort_dialer_start(&d, "local:", &o, patience(), &err), COHORT_EADDRESS);
-	CHECK_EQ(cohort_dialer_start(&d, "tcp://x:1", &nobody, patience(), &err), COHORT_ENAME);
+	CHECK_EQ(cohort_dialer_start(&d, "local:", &o, dialing_patience(), &dialing_err), COHORT_EADDRESS);
+	CHECK_EQ(cohort_dialer_start(&d, "tcp://x:1", &nobody, dialing_patience(), &dialing_err), COHORT_ENAME);
 	CHECK(d == NULL);
 	cohort_dialer_close(NULL);
 	cohort_key_free(key);
@@ -229,7 +148,7 @@ TEST(dialer, says_the_same_at_every_step_after_its_end)
 {
 	struct cohort_key *key = hall_key();
 	struct cohort_net_options o = {.key = key};
-	struct cohort_dialer *d = started("unix:/no/such/socket", &o, patience());
+	struct cohort_dialer *d = dialing_started("unix:/no/such/socket", &o, dialing_patience());
 	struct cohort_error again;
 	cohort_time next;
 
@@ -250,9 +169,9 @@ TEST(dialer, has_no_patience_at_all_when_told_so)
 	struct cohort_net_options o = {.key = key};
 	char address[COH_ADDRESS_TEXT];
 	int fd = hall_rogue(address);
-	struct cohort_dialer *d = started(address, &o, COHORT_NOW);
+	struct cohort_dialer *d = dialing_started(address, &o, COHORT_NOW);
 
-	CHECK_EQ(run(d), COHORT_ETIMEDOUT);
+	CHECK_EQ(dialing_run(d), COHORT_ETIMEDOUT);
 	cohort_dialer_close(d);
 	close(fd);
 	cohort_key_free(key);
@@ -267,12 +186,12 @@ TEST(dialer, passes_by_a_black_hole_after_250_ms)
 	cohort_time start;
 
 	hall_open(&h, NULL, PATIENCE, 8);
-	hole_open(&hole, "127.0.0.2", port_of(cohort_listener_address(h.listener)));
+	hole_open(&hole, "127.0.0.2", dialing_port_of(cohort_listener_address(h.listener)));
 	book.numbers[0] = "127.0.0.2";
 	book.numbers[1] = "127.0.0.1";
 	coh_resolve_replace(book_lookup, NULL);
 	start = cohort_now();
-	welcomed(started(at_port(&h, "two.example"), &h.options, patience()));
+	dialing_welcomed(dialing_started(at_port(&h, "two.example"), &h.options, dialing_patience()));
 	CHECK(cohort_now() - start >= COH_EYEBALLS_DELAY);
 	CHECK(cohort_now() - start < test_span(5 * COHORT_SECOND));
 	hole_close(&hole);
@@ -286,7 +205,7 @@ TEST(dialer, takes_whoever_of_many_answers_first)
 	uint16_t port;
 
 	hall_open(&h, NULL, PATIENCE, 8);
-	port = port_of(cohort_listener_address(h.listener));
+	port = dialing_port_of(cohort_listener_address(h.listener));
 	hole_open(&holes[0], "127.0.0.2", port);
 	hole_open(&holes[1], "127.0.0.3", port);
 	book.numbers[0] = "127.0.0.2";
@@ -295,7 +214,7 @@ TEST(dialer, takes_whoever_of_many_answers_first)
 	book.numbers[3] = "::1";
 	book.numbers[4] = "127.0.0.1";
 	coh_resolve_replace(book_lookup, NULL);
-	welcomed(started(at_port(&h, "five.example"), &h.options, patience()));
+	dialing_welcomed(dialing_started(at_port(&h, "five.example"), &h.options, dialing_patience()));
 	hole_close(&holes[0]);
 	hole_close(&holes[1]);
 	hall_close(&h);
@@ -306,10 +225,10 @@ TEST(dialer, finds_localhost_in_either_family)
 	struct hall h;
 
 	hall_open(&h, "tcp://127.0.0.1:0", PATIENCE, 8);
-	welcomed(started(at_port(&h, "localhost"), &h.options, patience()));
+	dialing_welcomed(dialing_started(at_port(&h, "localhost"), &h.options, dialing_patience()));
 	hall_close(&h);
 	hall_open(&h, "tcp://[::1]:0", PATIENCE, 8);
-	welcomed(started(at_port(&h, "localhost"), &h.options, patience()));
+	dialing_welcomed(dialing_started(at_port(&h, "localhost"), &h.options, dialing_patience()));
 	hall_close(&h);
 }
 
@@ -321,15 +240,15 @@ TEST(dialer, tells_of_the_address_that_said_most)
 	struct cohort_dialer *d;
 
 	close(hall_rogue(address));
-	snprintf(address, sizeof address, "tcp://few.example:%u", port_of(address));
+	snprintf(address, sizeof address, "tcp://few.example:%u", dialing_port_of(address));
 	book.numbers[0] = "255.255.255.255"; /* no way there for TCP */
 	book.numbers[1] = "127.0.0.1";
 	book.numbers[2] = "255.255.255.255";
 	coh_resolve_replace(book_lookup, NULL);
-	d = started(address, &o, patience());
-	CHECK_EQ(run(d), -ECONNREFUSED);
-	CHECK_HAS(err.text, address);
-	CHECK_HAS(err.text, "tcp:127.0.0.1:");
+	d = dialing_started(address, &o, dialing_patience());
+	CHECK_EQ(dialing_run(d), -ECONNREFUSED);
+	CHECK_HAS(dialing_err.text, address);
+	CHECK_HAS(dialing_err.text, "tcp:127.0.0.1:");
 	cohort_dialer_close(d);
 	cohort_key_free(key);
 }
@@ -343,15 +262,15 @@ TEST(dialer, tries_no_address_unless_all_may_be)
 	char address[COH_ADDRESS_TEXT];
 	struct cohort_dialer *d;
 
-	REQUIRE_EQ(cohort_key_new_python(&key, "a key for Python's peers", 24, &err), 0);
+	REQUIRE_EQ(cohort_key_new_python(&key, "a key for Python's peers", 24, &dialing_err), 0);
 	o.key = key;
 	p.fd = hall_rogue(address);
-	snprintf(address, sizeof address, "python+tcp://mixed.example:%u", port_of(address));
+	snprintf(address, sizeof address, "python+tcp://mixed.example:%u", dialing_port_of(address));
 	book.numbers[0] = "127.0.0.1";
 	book.numbers[1] = "198.51.100.1";
 	coh_resolve_replace(book_lookup, NULL);
-	d = started(address, &o, patience());
-	CHECK_EQ(run(d), COHORT_EPLAINTEXT);
+	d = dialing_started(address, &o, dialing_patience());
+	CHECK_EQ(dialing_run(d), COHORT_EPLAINTEXT);
 	CHECK_EQ(poll(&p, 1, 0), 0); /* nobody came */
 	cohort_dialer_close(d);
 	close(p.fd);
@@ -377,10 +296,10 @@ TEST(dialer, keeps_its_deadline_with_a_resolver_that_does_not_answer)
 
 	book.silent = true;
 	coh_resolve_replace(book_lookup, NULL);
-	CHECK_EQ(cohort_dial(&c, "tcp://db.example:4700", &o, start + 50 * COHORT_MS, &err),
+	CHECK_EQ(cohort_dial(&c, "tcp://db.example:4700", &o, start + 50 * COHORT_MS, &dialing_err),
 	    COHORT_ETIMEDOUT);
-	CHECK_HAS(err.text, "tcp://db.example:4700");
-	CHECK_HAS(err.text, "resolver");
+	CHECK_HAS(dialing_err.text, "tcp://db.example:4700");
+	CHECK_HAS(dialing_err.text, "resolver");
 	CHECK(cohort_now() - start >= 50 * COHORT_MS);
 	CHECK(cohort_now() - start < test_span(5 * COHORT_SECOND));
 	book_speak();
@@ -399,191 +318,13 @@ TEST(dialer, asks_a_resolver_again_that_has_no_answer_now)
 	book.numbers[0] = "127.0.0.1";
 	book.again = 3;
 	coh_resolve_replace(book_lookup, NULL);
-	d = started(at_port(&h, "db.example"), &o, patience());
-	CHECK_EQ(run(d), -EAGAIN);
-	CHECK_HAS(err.text, "db.example");
+	d = dialing_started(at_port(&h, "db.example"), &o, dialing_patience());
+	CHECK_EQ(dialing_run(d), -EAGAIN);
+	CHECK_HAS(dialing_err.text, "db.example");
 	cohort_dialer_close(d);
 	o.retry = &soon;
-	welcomed(started(at_port(&h, "db.example"), &o, patience()));
+	dialing_welcomed(dialing_started(at_port(&h, "db.example"), &o, dialing_patience()));
 	hall_close(&h);
-}
-
-/* ---- again ---- */
-
-TEST(dialer, comes_back_until_somebody_listens)
-{
-	static const struct cohort_backoff soon = {.first = COHORT_MS, .last = 20 * COHORT_MS};
-	struct cohort_key *key = hall_key();
-	struct cohort_net_options o = {.key = key, .retry = &soon};
-	struct cohort_dialer *d;
-	struct hall h;
-	char address[300];
-
-	snprintf(address, sizeof address, "unix:%s", test_path("s"));
-	d = started(address, &o, patience());
-	run_to_a_pause(d);
-	hall_open(&h, address, PATIENCE, 8);
-	welcomed(d);
-	hall_close(&h);
-	cohort_key_free(key);
-}
-
-TEST(dialer, gives_up_after_so_many_tries)
-{
-	static const struct cohort_backoff three = {.first = 1, .last = 1, .tries = 3};
-	struct cohort_key *key = hall_key();
-	struct cohort_net_options o = {.key = key, .retry = &three};
-	struct cohort_dialer *d = started("unix:/no/such/socket", &o, patience());
-
-	CHECK_EQ(run(d), -ENOENT);
-	CHECK_HAS(err.text, "after 3 tries: cannot dial unix:/no/such/socket");
-	cohort_dialer_close(d);
-	cohort_key_free(key);
-}
-
-TEST(dialer, waits_for_no_try_that_would_come_too_late)
-{
-	static const struct cohort_backoff late = {.first = COHORT_FOREVER, .last = COHORT_FOREVER};
-	struct cohort_key *key = hall_key();
-	struct cohort_net_options o = {.key = key, .retry = &late};
-	struct cohort_dialer *d = started("unix:/no/such/socket", &o, patience());
-	cohort_time next;
-
-	CHECK_EQ(cohort_dialer_step(d, &next, &err), -ENOENT);
-	cohort_dialer_close(d);
-	cohort_key_free(key);
-}
-
-TEST(dialer, tries_no_wrong_key_again)
-{
-	static const struct cohort_backoff soon = {.first = COHORT_MS, .last = COHORT_MS};
-	struct cohort_key *other = hall_other_key();
-	struct cohort_net_options o = {.key = other, .retry = &soon};
-	struct cohort_dialer *d;
-	struct hall h;
-
-	hall_open(&h, NULL, PATIENCE, 8);
-	d = started(cohort_listener_address(h.listener), &o, COHORT_FOREVER);
-	CHECK_EQ(run(d), COHORT_EAUTH);
-	cohort_dialer_close(d);
-	hall_close(&h);
-	cohort_key_free(other);
-}
-
-/* A Unix listener of no manners at PATH. */
-static int rogue_at(const char *path)
-{
-	struct sockaddr_un sa = {.sun_family = AF_UNIX};
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-	snprintf(sa.sun_path, sizeof sa.sun_path, "%s", path);
-	REQUIRE_EQ(bind(fd, (struct sockaddr *)&sa, sizeof sa), 0);
-	REQUIRE_EQ(listen(fd, 8), 0);
-	return fd;
-}
-
-/* A rogue hears D's hello, does FN, and is gone; D comes back to find a hall. */
-static void comes_back_after(void (*fn)(int fd))
-{
-	struct cohort_key *key = hall_key();
-	struct cohort_net_options o = {.key = key};
-	struct cohort_dialer *d;
-	struct hall h;
-	char address[300];
-	unsigned char hello[COH_HANDSHAKE_BODY_MAX];
-	size_t size;
-	cohort_time next;
-	int rogue = rogue_at(test_path("s")), fd;
-
-	snprintf(address, sizeof address, "unix:%s", test_path("s"));
-	d = started(address, &o, patience());
-	CHECK_EQ(cohort_dialer_step(d, &next, &err), 0);
-	fd = accept(rogue, NULL, NULL);
-	CHECK_EQ(hall_hear_frame(fd, hello, sizeof hello, &size), COH_FRAME_CLIENT_HELLO);
-	fn(fd);
-	close(fd);
-	run_to_a_pause(d);
-	close(rogue);
-	REQUIRE_EQ(unlink(test_path("s")), 0);
-	hall_open(&h, address, PATIENCE, 8);
-	welcomed(d);
-	hall_close(&h);
-	cohort_key_free(key);
-}
-
-static void say_busy(int fd)
-{
-	static const unsigned char busy = COH_REFUSE_BUSY;
-
-	hall_say_frame(fd, COH_FRAME_REFUSE, &busy, 1);
-}
-
-static void say_nothing(int fd)
-{
-	(void)fd;
-}
-
-TEST(dialer, comes_back_by_itself_when_the_peer_was_busy)
-{
-	comes_back_after(say_busy);
-}
-
-TEST(dialer, comes_back_when_the_peer_hung_up_without_a_word)
-{
-	comes_back_after(say_nothing);
-}
-
-TEST(dialer, comes_back_when_one_of_tls_hung_up_without_a_word)
-{
-	struct cohort_key *key = hall_key();
-	struct cohort_net_options o = {.key = key};
-	char address[COH_ADDRESS_TEXT], tls[COH_ADDRESS_TEXT], hello[4096];
-	int fd, rogue = hall_rogue(address);
-	struct cohort_dialer *d;
-	cohort_time next;
-
-	snprintf(tls, sizeof tls, "tls://127.0.0.1:%u", port_of(address));
-	d = started(tls, &o, patience());
-	CHECK_EQ(cohort_dialer_step(d, &next, &err), 0);
-	fd = accept(rogue, NULL, NULL);
-	CHECK(recv(fd, hello, sizeof hello, 0) > 0);
-	close(fd);
-	run_to_a_pause(d);
-	cohort_dialer_close(d);
-	close(rogue);
-	cohort_key_free(key);
-}
-
-/* Accepts and hangs up until it is hung up on itself. */
-static void *hang_up(void *arg)
-{
-	int fd, *listening = arg;
-
-	while ((fd = accept(*listening, NULL, NULL)) >= 0)
-		close(fd);
-	return NULL;
-}
-
-TEST(dialer, believes_no_end_of_hanging_up)
-{
-	struct cohort_key *key = hall_key();
-	struct cohort_net_options o = {.key = key};
-	char address[300];
-	int rogue = rogue_at(test_path("s")), rc;
-	struct cohort_dialer *d;
-	pthread_t thread;
-
-	snprintf(address, sizeof address, "unix:%s", test_path("s"));
-	REQUIRE_EQ(pthread_create(&thread, NULL, hang_up, &rogue), 0);
-	d = started(address, &o, COHORT_FOREVER);
-	rc = run(d);
-	CHECK(rc == COHORT_EOF || rc == COHORT_EPEER);
-	CHECK_HAS(err.text, "after 20 tries");
-	cohort_dialer_close(d);
-	shutdown(rogue, SHUT_RD);
-	pthread_join(thread, NULL);
-	close(rogue);
-	cohort_key_free(key);
 }
 
 /* ---- ends of every kind ---- */
@@ -597,16 +338,16 @@ TEST(dialer, leaves_nothing_behind_wherever_it_is_called_off)
 	int rc = 0;
 
 	hall_open(&h, NULL, PATIENCE, 8);
-	hole_open(&hole, "127.0.0.2", port_of(cohort_listener_address(h.listener)));
+	hole_open(&hole, "127.0.0.2", dialing_port_of(cohort_listener_address(h.listener)));
 	book.numbers[0] = "127.0.0.2";
 	book.numbers[1] = "127.0.0.1";
 	coh_resolve_replace(book_lookup, NULL);
 	for (int steps = 0; rc == 0; steps++) {
-		d = started(at_port(&h, "two.example"), &h.options, patience());
+		d = dialing_started(at_port(&h, "two.example"), &h.options, dialing_patience());
 		for (int i = 0; i < steps && rc == 0; i++) {
-			rc = cohort_dialer_step(d, &next, &err);
+			rc = cohort_dialer_step(d, &next, &dialing_err);
 			if (rc == 0)
-				wait_for(d, next);
+				dialing_wait(d, next);
 		}
 		cohort_dialer_close(d);
 	}
@@ -624,11 +365,11 @@ TEST(dialer, leaves_no_tls_behind_wherever_it_is_called_off)
 
 	hall_open(&h, "tls://127.0.0.1:0", PATIENCE, 64);
 	for (int steps = 0; rc == 0; steps++) {
-		d = started(cohort_listener_address(h.listener), &h.options, patience());
+		d = dialing_started(cohort_listener_address(h.listener), &h.options, dialing_patience());
 		for (int i = 0; i < steps && rc == 0; i++) {
-			rc = cohort_dialer_step(d, &next, &err);
+			rc = cohort_dialer_step(d, &next, &dialing_err);
 			if (rc == 0)
-				wait_for(d, next);
+				dialing_wait(d, next);
 		}
 		cohort_dialer_close(d);
 	}
@@ -645,13 +386,13 @@ TEST(dialer, says_so_when_there_is_no_descriptor)
 	int fd;
 
 	hall_open(&h, NULL, PATIENCE, 8);
-	d = started(cohort_listener_address(h.listener), &h.options, patience());
+	d = dialing_started(cohort_listener_address(h.listener), &h.options, dialing_patience());
 	REQUIRE_EQ(getrlimit(RLIMIT_NOFILE, &old), 0);
 	fd = dup(0);
 	none = (struct rlimit){(rlim_t)fd, old.rlim_max};
 	close(fd);
 	REQUIRE_EQ(setrlimit(RLIMIT_NOFILE, &none), 0);
-	CHECK_EQ(cohort_dialer_step(d, &next, &err), -EMFILE);
+	CHECK_EQ(cohort_dialer_step(d, &next, &dialing_err), -EMFILE);
 	REQUIRE_EQ(setrlimit(RLIMIT_NOFILE, &old), 0);
 	cohort_dialer_close(d);
 	hall_close(&h);
@@ -663,13 +404,13 @@ static int dial_by_name(void *arg)
 	struct cohort_dialer *d = NULL;
 	struct cohort_conn *c = NULL;
 	struct cohort_net_options o = {0};
-	int rc = cohort_key_new(&key, "a key for every hall", 20, &err);
+	int rc = cohort_key_new(&key, "a key for every hall", 20, &dialing_err);
 
 	o.key = key;
 	if (rc == 0)
-		rc = cohort_dialer_start(&d, arg, &o, patience(), &err);
+		rc = cohort_dialer_start(&d, arg, &o, dialing_patience(), &dialing_err);
 	if (rc == 0)
-		rc = run(d);
+		rc = dialing_run(d);
 	if (rc == 1) {
 		rc = 0;
 		c = cohort_dialer_take(d);
@@ -696,7 +437,7 @@ static pid_t hall_process(uint16_t *port, int *end)
 	if (pid == 0) {
 		close(stop[1]);
 		hall_open(&h, NULL, PATIENCE, 64);
-		*port = port_of(cohort_listener_address(h.listener));
+		*port = dialing_port_of(cohort_listener_address(h.listener));
 		CHECK_EQ(write(ready[1], port, sizeof *port), sizeof *port);
 		CHECK_EQ(read(stop[0], &byte, 1), 0);
 		hall_close(&h);

@@ -65,6 +65,10 @@ struct cohort_conn *coh_conn_new(const struct coh_stream_ops *ops, void *self,
 int coh_conn_from_fd(struct cohort_conn **out, int fd, enum coh_frame_phase phase,
     const char *peer, struct cohort_error *err);
 
+/* The same for those who know the FAMILY of FD (AF_UNIX or another), and save the system a question. */
+int coh_conn_from_socket(struct cohort_conn **out, int fd, int family,
+    enum coh_frame_phase phase, const char *peer, struct cohort_error *err);
+
 /* From now on frames are judged by PHASE, and sentences name PEER (copied; 0 or -ENOMEM). */
 void coh_conn_set_phase(struct cohort_conn *c, enum coh_frame_phase phase);
 int coh_conn_set_peer(struct cohort_conn *c, const char *peer);

@@ -199,23 +199,15 @@ static const struct coh_stream_ops stream_unix_ops = {
     .write_fd = stream_fd_write_fd,
 };
 
-static bool is_unix(int fd)
-{
-	socklen_t size = sizeof(int);
-	int domain = 0;
-
-	return getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &size) == 0 && domain == AF_UNIX;
-}
-
-int coh_conn_from_fd(struct cohort_conn **out, int fd, enum coh_frame_phase phase,
-    const char *peer, struct cohort_error *err)
+int coh_conn_from_socket(struct cohort_conn **out, int fd, int family,
+    enum coh_frame_phase phase, const char *peer, struct cohort_error *err)
 {
 	struct stream_fd *s = coh_alloc(sizeof *s);
 
 	*out = NULL;
 	if (s != NULL) {
 		s->fd = fd;
-		s->polls = is_unix(fd);
+		s->polls = family == AF_UNIX;
 		*out = coh_conn_new(
 		    s->polls ? &stream_unix_ops : &stream_fd_ops, s, phase, peer);
 	}
@@ -223,6 +215,16 @@ int coh_conn_from_fd(struct cohort_conn **out, int fd, enum coh_frame_phase phas
 		return 0;
 	coh_free(s);
 	return coh_fail(err, -ENOMEM, "no memory for a connection to %s", peer);
+}
+
+int coh_conn_from_fd(struct cohort_conn **out, int fd, enum coh_frame_phase phase,
+    const char *peer, struct cohort_error *err)
+{
+	socklen_t size = sizeof(int);
+	int family = AF_UNSPEC;
+
+	(void)getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &family, &size); /* unknown: not a Unix socket */
+	return coh_conn_from_socket(out, fd, family, phase, peer, err);
 }
 
 int coh_conn_socket(const struct cohort_conn *c)

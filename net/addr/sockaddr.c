@@ -63,6 +63,22 @@ bool coh_sockaddr_is_local(const struct sockaddr *sa, socklen_t len)
 	return IN6_IS_ADDR_LOOPBACK(&in6.sin6_addr);
 }
 
+bool coh_sockaddr_is_definite(const struct sockaddr *sa, socklen_t len)
+{
+	struct sockaddr_storage plain;
+	struct sockaddr_in6 in6;
+	struct sockaddr_in in4;
+
+	if (!sockaddr_plain(sa, len, &plain) || plain.ss_family == AF_UNIX)
+		return false;
+	if (plain.ss_family == AF_INET) {
+		memcpy(&in4, &plain, sizeof in4);
+		return in4.sin_addr.s_addr != htonl(INADDR_ANY) && in4.sin_port != 0;
+	}
+	memcpy(&in6, &plain, sizeof in6);
+	return !IN6_IS_ADDR_UNSPECIFIED(&in6.sin6_addr) && in6.sin6_port != 0;
+}
+
 /*
  * IPv4 addresses are told apart from IPv6 networks by what stands in front: all of ::/8 is reserved (RFC
  * 4291), and so is whatever begins with 64 zero bits, which is made 1 lest it look local.

@@ -23,6 +23,12 @@
 bool coh_sockaddr_is_local(const struct sockaddr *sa, socklen_t len);
 
 /*
+ * True when a socket bound or connected to SA has that very address as its end: TCP, and no wildcard.
+ * (The wildcard becomes another, and a Unix path may be a link or relative to another directory.)
+ */
+bool coh_sockaddr_is_definite(const struct sockaddr *sa, socklen_t len);
+
+/*
  * Whom to hold responsible for what comes from SA: a number that is the same for an IPv4 address, or
  * for the 64 bits of network of an IPv6 one, and for no other; 0 when it is local.
  */

@@ -138,7 +138,10 @@ static int bind_open(struct coh_bound *b, const struct sockaddr *sa, socklen_t l
 	if (listen(b->fd, backlog > 0 ? backlog : BACKLOG) != 0 ||
 	    getsockname(b->fd, (struct sockaddr *)&real, &real_len) != 0)
 		return coh_fail_errno(err, errno, "cannot listen at %s", text);
-	if (sa->sa_family == AF_UNIX)
+	b->family = sa->sa_family;
+	if (b->family == AF_UNIX || coh_sockaddr_is_definite((struct sockaddr *)&real, real_len))
+		(void)coh_greeting_end(&b->end, (struct sockaddr *)&real, real_len); /* else each is asked */
+	if (b->family == AF_UNIX)
 		return 0;
 	kind = b->address.kind;
 	rc = coh_sockaddr_to_address((struct sockaddr *)&real, real_len, &b->address);

@@ -5,6 +5,7 @@
 #define COH_CONN_BIND_H
 
 #include "addr/address.h"
+#include "conn/greeting.h"
 #include "conn/mode.h"
 
 #include <sys/types.h>
@@ -15,6 +16,8 @@ struct coh_bound {
 	int fd; /* listening, non-blocking */
 	struct coh_address address; /* with the real port */
 	enum coh_mode mode;
+	int family;
+	struct coh_greeting_end end; /* of all who are accepted; its address is empty where each has its own */
 	dev_t dev; /* of a Unix socket: the file that is ours */
 	ino_t ino;
 };

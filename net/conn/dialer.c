@@ -120,7 +120,11 @@ static int dialer_refused(struct cohort_dialer *d, int at, int rc)
 /* Address AT is connected as FD, which is taken in any case: is it one of ours? */
 static int dialer_greet(struct cohort_dialer *d, int at, int fd)
 {
+	const struct sockaddr *sa = (const struct sockaddr *)&d->where.at[at].sa;
+	socklen_t len = d->where.at[at].len;
+	bool definite = coh_sockaddr_is_definite(sa, len) && coh_greeting_end(&d->end, sa, len) == 0;
 	struct coh_mode_socket s = {.fd = fd,
+	    .family = sa->sa_family,
 	    .role = COH_HANDSHAKE_CLIENT,
 	    .id = d->how.id,
 	    .peer = d->text,
@@ -133,7 +137,8 @@ static int dialer_greet(struct cohort_dialer *d, int at, int fd)
 		coh_fd_close(&fd);
 		return rc;
 	}
-	rc = coh_greeting_init(&d->greeting, d->conn, d->how.id, COH_HANDSHAKE_CLIENT, &d->why);
+	rc = coh_greeting_init(&d->greeting, d->conn, d->how.id, COH_HANDSHAKE_CLIENT,
+	    definite ? &d->end : NULL, &d->why);
 	return rc != 0 ? rc : dialer_enter(d, COH_DIALER_GREETING, cohort_in(STEP_LIMIT));
 }
 

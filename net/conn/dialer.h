@@ -39,6 +39,7 @@ struct cohort_dialer {
 	struct coh_race race;
 	struct cohort_conn *conn;
 	struct coh_greeting greeting;
+	struct coh_greeting_end end; /* of the greeting, when what was dialled says it */
 	struct coh_backoff backoff;
 	unsigned tries;
 	struct cohort_error why; /* the last try's failure */

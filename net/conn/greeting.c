@@ -30,23 +30,43 @@ static int greeting_vouch(
 	return 0;
 }
 
-int coh_greeting_init(struct coh_greeting *g, struct cohort_conn *conn,
-    const struct coh_identity *id, enum coh_handshake_role role, struct cohort_error *err)
+int coh_greeting_end(struct coh_greeting_end *e, const struct sockaddr *sa, socklen_t len)
 {
-	struct sockaddr_storage server; /* its end of the connection: what was dialled */
+	e->reach = coh_sockaddr_is_local(sa, len) ? COH_HANDSHAKE_LOCAL : COH_HANDSHAKE_REMOTE;
+	return coh_sockaddr_text(sa, len, e->address);
+}
+
+/* The server's end, as the socket of G knows it: 0 or why not. */
+static int greeting_ask(
+    struct coh_greeting *g, enum coh_handshake_role role, struct cohort_error *err)
+{
+	struct sockaddr_storage server;
 	struct sockaddr *sa = (struct sockaddr *)&server;
 	socklen_t len = sizeof server;
+	int fd = coh_conn_fd(g->conn);
+
+	if ((role == COH_HANDSHAKE_SERVER ? getsockname : getpeername)(fd, sa, &len) != 0)
+		return coh_fail_errno(err, errno, "handshake with %s", cohort_conn_peer(g->conn));
+	if (coh_greeting_end(&g->asked, sa, len) != 0)
+		return coh_fail(err, COHORT_EADDRESS, "handshake with %s: no address that can be told",
+		    cohort_conn_peer(g->conn));
+	return 0;
+}
+
+int coh_greeting_init(struct coh_greeting *g, struct cohort_conn *conn,
+    const struct coh_identity *id, enum coh_handshake_role role, const struct coh_greeting_end *end,
+    struct cohort_error *err)
+{
 	struct coh_handshake_config config = {.role = role,
 	    .inside = coh_stream_tls_end(conn) != NULL,
 	    .key = id->key,
 	    .cluster = id->cluster,
 	    .name = id->name,
-	    .address = g->address,
 	    .peer = cohort_conn_peer(conn),
 	    .uuid = id->uuid,
 	    .features = id->features,
 	    .vouch_arg = g};
-	int fd = coh_conn_fd(conn);
+	int rc;
 
 	memset(&g->hs, 0, sizeof g->hs);
 	memset(&g->dialect, 0, sizeof g->dialect);
@@ -57,12 +77,13 @@ int coh_greeting_init(struct coh_greeting *g, struct cohort_conn *conn,
 	g->python = id->python;
 	if (g->python)
 		return coh_greeting_python_init(g, id, role, err);
-	if ((role == COH_HANDSHAKE_SERVER ? getsockname : getpeername)(fd, sa, &len) != 0)
-		return coh_fail_errno(err, errno, "handshake with %s", cohort_conn_peer(conn));
-	config.reach = coh_sockaddr_is_local(sa, len) ? COH_HANDSHAKE_LOCAL : COH_HANDSHAKE_REMOTE;
-	if (coh_sockaddr_text(sa, len, g->address) != 0)
-		return coh_fail(err, COHORT_EADDRESS, "handshake with %s: no address that can be told",
-		    cohort_conn_peer(conn));
+	rc = end == NULL ? greeting_ask(g, role, err) : 0;
+	if (rc != 0)
+		return rc;
+	if (end == NULL)
+		end = &g->asked;
+	config.reach = end->reach;
+	config.address = end->address;
 	return coh_handshake_init(&g->hs, &config, err);
 }
 
@@ -162,13 +183,17 @@ static int greeting_hear(struct coh_greeting *g, struct cohort_error *err)
 
 int coh_greeting_step(struct coh_greeting *g, struct cohort_error *err)
 {
+	size_t held;
 	int rc;
 
 	if (g->python)
 		return coh_greeting_python_step(g, err);
+	held = coh_conn_pending(g->conn);
 	rc = greeting_speak(g, err);
-	if (rc != 0) /* a client's hello: the answer cannot be here yet */
-		return rc < 0 ? rc : COH_HANDSHAKE_MORE;
+	if (rc < 0)
+		return rc;
+	if (rc != 0 || coh_conn_pending(g->conn) < held) /* the answer to it cannot be here yet */
+		return COH_HANDSHAKE_MORE;
 	return greeting_hear(g, err);
 }
 

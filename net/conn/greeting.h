@@ -12,21 +12,32 @@
 #include "conn/identity.h"
 #include "python/dialect.h"
 
+/* The server's end of a connection, which both prove: what was dialled, where it was accepted. */
+struct coh_greeting_end {
+	enum coh_handshake_reach reach;
+	char address[COH_SOCKADDR_TEXT];
+};
+
+/* E is at SA.  0, or COHORT_EADDRESS when that has no text. */
+int coh_greeting_end(struct coh_greeting_end *e, const struct sockaddr *sa, socklen_t len);
+
 struct coh_greeting {
 	struct cohort_conn *conn;
 	const struct coh_identity *id;
 	struct coh_handshake hs;    /* its `peer` serves every kind */
 	struct coh_dialect dialect; /* in place of hs when the identity is for Python */
 	bool python;
-	char address[COH_SOCKADDR_TEXT];
+	struct coh_greeting_end asked; /* of the socket, by nobody who knows it */
 };
 
 /*
- * Begin on CONN, a socket connection in COH_PHASE_STRANGER; ID is borrowed until fini, which is
- * needed also after a failure.  As coh_handshake_init, or -errno of getpeername or getsockname.
+ * Begin on CONN, a socket connection in COH_PHASE_STRANGER; ID, and END when the caller knows it (NULL: the
+ * socket is asked), are borrowed until fini, which is needed also after a failure.  As
+ * coh_handshake_init, or -errno of getpeername or getsockname.
  */
 int coh_greeting_init(struct coh_greeting *g, struct cohort_conn *conn,
-    const struct coh_identity *id, enum coh_handshake_role role, struct cohort_error *err);
+    const struct coh_identity *id, enum coh_handshake_role role, const struct coh_greeting_end *end,
+    struct cohort_error *err);
 void coh_greeting_fini(struct coh_greeting *g);
 
 /*

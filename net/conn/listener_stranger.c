@@ -83,7 +83,8 @@ void coh_listener_yield(struct cohort_listener *l, struct coh_listener_stranger 
 static int stranger_begin(struct cohort_listener *l, struct coh_listener_stranger *s,
     const char *text, struct cohort_error *err)
 {
-	int rc = coh_greeting_init(&s->greeting, s->conn, &l->id, COH_HANDSHAKE_SERVER, err);
+	int rc = coh_greeting_init(&s->greeting, s->conn, &l->id, COH_HANDSHAKE_SERVER,
+	    l->bound.end.address[0] != '\0' ? &l->bound.end : NULL, err);
 
 	if (rc != 0)
 		return rc;
@@ -98,6 +99,7 @@ void coh_listener_enter(struct cohort_listener *l, const struct coh_listener_new
 {
 	struct coh_mode_socket socket = {.fd = n->fd,
 	    .mode = l->bound.mode,
+	    .family = l->bound.family,
 	    .role = COH_HANDSHAKE_SERVER,
 	    .id = &l->id,
 	    .peer = n->text};

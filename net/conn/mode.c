@@ -111,7 +111,8 @@ int coh_mode_conn(
 	if (s->mode == COH_MODE_TLS_KEY || s->mode == COH_MODE_TLS_CERTIFICATE)
 		rc = coh_stream_tls_conn(out, &tls, s->peer, err);
 	else
-		rc = coh_conn_from_fd(out, s->fd, COH_PHASE_STRANGER, s->peer, err);
+		rc = coh_conn_from_socket(
+		    out, s->fd, s->family, COH_PHASE_STRANGER, s->peer, err);
 	if (rc != 0)
 		return rc;
 	coh_conn_set_guard(*out, coh_mode_text(s->mode));

@@ -156,10 +156,15 @@ static void keep_first(struct coh_tls *t, const void *p, size_t n)
 static int bio_read(BIO *bio, char *p, int n)
 {
 	struct coh_tls *t = BIO_get_data(bio);
+	bool asks = !t->wait && !t->done && coh_buf_len(&t->out) != 0;
 	ssize_t got;
 
 	BIO_clear_retry_flags(bio);
-	(void)out_flush(t); /* its failure is the writer's to hear: there may be a last word to read */
+	/* Its failure is the writer's to hear: there may be a last word to read. */
+	if (out_flush(t) == 0 && asks) {
+		BIO_set_retry_read(bio); /* the answer to what has just left cannot be here yet */
+		return -1;
+	}
 	got = in_recv(t, p, (size_t)n);
 	if (got < 0 && (t->dry || errno == EAGAIN))
 		BIO_set_retry_read(bio);

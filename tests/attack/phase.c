@@ -64,7 +64,7 @@ static int proof_with_more(struct hall *h, const void *more, size_t size)
 
 	REQUIRE_EQ(coh_identity_init(&id, &h->options, &err), 0);
 	REQUIRE_EQ(coh_conn_from_fd(&c, fd, COH_PHASE_STRANGER, "hall", &err), 0);
-	REQUIRE_EQ(coh_greeting_init(&g, c, &id, COH_HANDSHAKE_CLIENT, &err), 0);
+	REQUIRE_EQ(coh_greeting_init(&g, c, &id, COH_HANDSHAKE_CLIENT, NULL, &err), 0);
 	out = coh_handshake_output(&g.hs, &f);
 	hall_say_frame(fd, f.type, out, f.length);
 	REQUIRE_EQ(hall_hear_frame(fd, body, sizeof body, &n), COH_FRAME_SERVER_HELLO);

@@ -306,6 +306,26 @@ static bool local(struct sockaddr_storage sa)
 	return coh_sockaddr_is_local((const struct sockaddr *)&sa, size_of(&sa));
 }
 
+static bool definite(struct sockaddr_storage sa)
+{
+	return coh_sockaddr_is_definite((const struct sockaddr *)&sa, size_of(&sa));
+}
+
+TEST(sockaddr, is_definite_where_a_socket_is_at_that_very_address)
+{
+	struct sockaddr_storage path = {.ss_family = AF_UNIX};
+
+	CHECK(definite(in4("127.0.0.1", 1)));
+	CHECK(definite(in4("10.0.0.1", 1)));
+	CHECK(definite(in6("fe80::1", 1)));
+	CHECK(!definite(in4("10.0.0.1", 0)));
+	CHECK(!definite(in4("0.0.0.0", 1)));
+	CHECK(!definite(in6("::", 1)));
+	CHECK(!definite(in6("::1", 0)));
+	CHECK(!definite(in6("::ffff:0.0.0.0", 1)));
+	CHECK(!coh_sockaddr_is_definite((const struct sockaddr *)&path, sizeof(struct sockaddr_un)));
+}
+
 TEST(sockaddr, is_local_on_loopback_only)
 {
 	CHECK(local(in4("127.0.0.1", 1)));

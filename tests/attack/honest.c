@@ -15,12 +15,14 @@ static void *honest_main(void *arg)
 {
 	struct honest *h = arg;
 	struct pollfd p = {.fd = h->end, .events = POLLIN};
-	cohort_time start;
+	cohort_time start, stall;
 
 	do {
+		stall = hall_stalled(h->hall);
 		start = cohort_now();
 		hall_serves(h->hall);
-		h->took[h->joins++] = cohort_now() - start;
+		h->took[h->joins] = cohort_now() - start;
+		h->took[h->joins++] -= hall_stalled(h->hall) - stall;
 	} while (h->joins < HONEST_JOINS && poll(&p, 1, 50) == 0);
 	return NULL;
 }

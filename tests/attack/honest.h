@@ -19,7 +19,7 @@ struct honest {
 /* Join HALL twenty times a second from now on, each time as hall_serves. */
 void honest_begin(struct honest *h, struct hall *hall);
 
-/* Stop: the time that 99 of 100 joins did not exceed. */
+/* Stop: the time that 99 of 100 joins did not exceed, without what hall_stalled tells of it. */
 cohort_time honest_end(struct honest *h);
 
 #endif

@@ -17,6 +17,7 @@ struct hall {
 	struct cohort_net_options options;
 	struct cohort_listener *listener;
 	pthread_t thread;
+	atomic_int tid; /* of that thread, as the system calls it */
 	atomic_bool closing;
 	atomic_int most, welcomed, logged; /* strangers at once; peers; lines of log */
 	size_t memory, peak;               /* in use before anybody came; at most since */
@@ -43,7 +44,13 @@ void hall_close(struct hall *h);
 int hall_dial(struct hall *h, const struct cohort_net_options *options,
     struct cohort_conn **conn, struct cohort_error *err);
 
-/* CHECK that an honest caller is served, and within a second. */
+/*
+ * How long the calling thread and the hall's, in all of their lives, were ready to run and had no CPU: what
+ * others on this machine took, and no fault of the listener.  0 where the system does not say.
+ */
+cohort_time hall_stalled(const struct hall *h);
+
+/* CHECK that an honest caller is served, and within a second (of time in which there was a CPU to be had). */
 void hall_serves(struct hall *h);
 
 /* A plain socket connected to the listener; from 127.0.0.HOST. */

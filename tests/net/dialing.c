@@ -6,8 +6,11 @@
 #include "addr/address.h"
 #include "support/test.h"
 
+#include <arpa/inet.h>
 #include <poll.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 struct cohort_error dialing_err;
 
@@ -83,4 +86,28 @@ uint16_t dialing_port_of(const char *address)
 
 	REQUIRE_EQ(coh_address_parse(&a, address, NULL), 0);
 	return a.port;
+}
+
+void dialing_hole_open(struct dialing_hole *h, const char *number, uint16_t port)
+{
+	struct sockaddr_in sa = {.sin_family = AF_INET, .sin_port = htons(port)};
+	struct pollfd p = {.events = POLLOUT};
+
+	REQUIRE_EQ(inet_pton(AF_INET, number, &sa.sin_addr), 1);
+	h->listening = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	REQUIRE_EQ(bind(h->listening, (struct sockaddr *)&sa, sizeof sa), 0);
+	REQUIRE_EQ(listen(h->listening, 0), 0);
+	for (int i = 0; i < 8; i++) {
+		h->filling[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+		(void)connect(h->filling[i], (struct sockaddr *)&sa, sizeof sa);
+	}
+	p.fd = h->filling[7];
+	CHECK_EQ(poll(&p, 1, 0), 0); /* it is full */
+}
+
+void dialing_hole_close(struct dialing_hole *h)
+{
+	for (int i = 0; i < 8; i++)
+		close(h->filling[i]);
+	close(h->listening);
 }

@@ -31,4 +31,11 @@ void dialing_welcomed(struct cohort_dialer *d);
 /* The port that ADDRESS names. */
 uint16_t dialing_port_of(const char *address);
 
+/* A black hole at NUMBER and PORT: its queue is full, so that what is sent to it is dropped. */
+struct dialing_hole {
+	int listening, filling[8];
+};
+void dialing_hole_open(struct dialing_hole *h, const char *number, uint16_t port);
+void dialing_hole_close(struct dialing_hole *h);
+
 #endif

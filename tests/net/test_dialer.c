@@ -8,7 +8,6 @@
 #include "os/fd.h"
 #include "support/test.h"
 
-#include <arpa/inet.h>
 #include <cohort/dial.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -63,35 +62,6 @@ static const char *at_port(const struct hall *h, const char *name)
 	snprintf(
 	    text, sizeof text, "tcp://%s:%u", name, dialing_port_of(cohort_listener_address(h->listener)));
 	return text;
-}
-
-/* A black hole at NUMBER and PORT: its queue is full, so that what is sent to it is dropped. */
-struct hole {
-	int listening, filling[8];
-};
-
-static void hole_open(struct hole *h, const char *number, uint16_t port)
-{
-	struct sockaddr_in sa = {.sin_family = AF_INET, .sin_port = htons(port)};
-	struct pollfd p = {.events = POLLOUT};
-
-	REQUIRE_EQ(inet_pton(AF_INET, number, &sa.sin_addr), 1);
-	h->listening = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	REQUIRE_EQ(bind(h->listening, (struct sockaddr *)&sa, sizeof sa), 0);
-	REQUIRE_EQ(listen(h->listening, 0), 0);
-	for (int i = 0; i < 8; i++) {
-		h->filling[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-		(void)connect(h->filling[i], (struct sockaddr *)&sa, sizeof sa);
-	}
-	p.fd = h->filling[7];
-	CHECK_EQ(poll(&p, 1, 0), 0); /* it is full */
-}
-
-static void hole_close(struct hole *h)
-{
-	for (int i = 0; i < 8; i++)
-		close(h->filling[i]);
-	close(h->listening);
 }
 
 /* ---- one address ---- */
@@ -182,11 +152,11 @@ TEST(dialer, has_no_patience_at_all_when_told_so)
 TEST(dialer, passes_by_a_black_hole_after_250_ms)
 {
 	struct hall h;
-	struct hole hole;
+	struct dialing_hole hole;
 	cohort_time start;
 
 	hall_open(&h, NULL, PATIENCE, 8);
-	hole_open(&hole, "127.0.0.2", dialing_port_of(cohort_listener_address(h.listener)));
+	dialing_hole_open(&hole, "127.0.0.2", dialing_port_of(cohort_listener_address(h.listener)));
 	book.numbers[0] = "127.0.0.2";
 	book.numbers[1] = "127.0.0.1";
 	coh_resolve_replace(book_lookup, NULL);
@@ -194,20 +164,20 @@ TEST(dialer, passes_by_a_black_hole_after_250_ms)
 	dialing_welcomed(dialing_started(at_port(&h, "two.example"), &h.options, dialing_patience()));
 	CHECK(cohort_now() - start >= COH_EYEBALLS_DELAY);
 	CHECK(cohort_now() - start < test_span(5 * COHORT_SECOND));
-	hole_close(&hole);
+	dialing_hole_close(&hole);
 	hall_close(&h);
 }
 
 TEST(dialer, takes_whoever_of_many_answers_first)
 {
 	struct hall h;
-	struct hole holes[2];
+	struct dialing_hole holes[2];
 	uint16_t port;
 
 	hall_open(&h, NULL, PATIENCE, 8);
 	port = dialing_port_of(cohort_listener_address(h.listener));
-	hole_open(&holes[0], "127.0.0.2", port);
-	hole_open(&holes[1], "127.0.0.3", port);
+	dialing_hole_open(&holes[0], "127.0.0.2", port);
+	dialing_hole_open(&holes[1], "127.0.0.3", port);
 	book.numbers[0] = "127.0.0.2";
 	book.numbers[1] = "127.0.0.3"; /* and nobody at the next two */
 	book.numbers[2] = "127.0.0.4";
@@ -215,8 +185,8 @@ TEST(dialer, takes_whoever_of_many_answers_first)
 	book.numbers[4] = "127.0.0.1";
 	coh_resolve_replace(book_lookup, NULL);
 	dialing_welcomed(dialing_started(at_port(&h, "five.example"), &h.options, dialing_patience()));
-	hole_close(&holes[0]);
-	hole_close(&holes[1]);
+	dialing_hole_close(&holes[0]);
+	dialing_hole_close(&holes[1]);
 	hall_close(&h);
 }
 
@@ -332,13 +302,13 @@ TEST(dialer, asks_a_resolver_again_that_has_no_answer_now)
 TEST(dialer, leaves_nothing_behind_wherever_it_is_called_off)
 {
 	struct hall h;
-	struct hole hole;
+	struct dialing_hole hole;
 	struct cohort_dialer *d;
 	cohort_time next;
 	int rc = 0;
 
 	hall_open(&h, NULL, PATIENCE, 8);
-	hole_open(&hole, "127.0.0.2", dialing_port_of(cohort_listener_address(h.listener)));
+	dialing_hole_open(&hole, "127.0.0.2", dialing_port_of(cohort_listener_address(h.listener)));
 	book.numbers[0] = "127.0.0.2";
 	book.numbers[1] = "127.0.0.1";
 	coh_resolve_replace(book_lookup, NULL);
@@ -352,7 +322,7 @@ TEST(dialer, leaves_nothing_behind_wherever_it_is_called_off)
 		cohort_dialer_close(d);
 	}
 	CHECK_EQ(rc, 1);
-	hole_close(&hole);
+	dialing_hole_close(&hole);
 	hall_close(&h);
 }
 

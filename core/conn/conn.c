@@ -22,6 +22,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 
 struct cohort_conn *coh_conn_new(const struct coh_stream_ops *ops, void *self,
     enum coh_frame_phase phase, const char *peer)
@@ -164,6 +165,15 @@ short coh_conn_events(const struct cohort_conn *c)
 {
 	/* What waits in lanes waits for credit once `held` is out. */
 	return c->ops->events(c->self, coh_buf_len(&c->out.held) != 0);
+}
+
+void coh_conn_end(struct cohort_conn *c)
+{
+	(void)coh_conn_push(c); /* who does not take it now will not hear the rest */
+	if (c->ops->end != NULL)
+		c->ops->end(c->self);
+	else
+		(void)shutdown(coh_conn_fd(c), SHUT_WR);
 }
 
 int coh_conn_failure(const struct cohort_conn *c)

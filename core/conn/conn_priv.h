@@ -43,6 +43,8 @@ struct coh_stream_ops {
 	 * its -errno, with a sentence in ERR that does not name the peer; 0 when there is none.
 	 */
 	int (*why)(void *self, struct cohort_error *err);
+	/* May be NULL.  Tell the peer that nothing more will be written; without, the descriptor's half is shut. */
+	void (*end)(void *self);
 	/*
 	 * Both NULL where no descriptor can travel.  As read; *FD, which the caller made -1, becomes a
 	 * descriptor that came with the last of these bytes (given), or -errno of one that was lost:
@@ -125,6 +127,9 @@ int coh_conn_push(struct cohort_conn *c);
  * signs of life must be heard nevertheless.  What may come so is bounded by the windows.  True when something came.
  */
 bool coh_conn_hear(struct cohort_conn *c);
+
+/* Nothing more will be sent over C, and the peer hears so; what was held is sent first as far as it goes. */
+void coh_conn_end(struct cohort_conn *c);
 
 /* How many bytes wait to be sent. */
 size_t coh_conn_pending(const struct cohort_conn *c);

@@ -376,7 +376,7 @@ void coh_member_stop(struct coh_member *m)
 	m->state = m->conn != NULL ? COH_MEMBER_STOPPING : COH_MEMBER_DOWN;
 	coh_member_flush(m);
 	if (m->conn != NULL)
-		coh_fd_shutdown(coh_conn_fd(m->conn), COH_FD_WRITING);
+		coh_conn_end(m->conn);
 }
 
 void coh_member_kill(struct coh_member *m)

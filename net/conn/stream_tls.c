@@ -13,6 +13,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 struct stream_tls {
@@ -84,6 +85,15 @@ static int stream_tls_why(void *self, struct cohort_error *err)
 	return coh_tls_why(((struct stream_tls *)self)->tls, err);
 }
 
+static void stream_tls_end(void *self)
+{
+	struct stream_tls *s = self;
+
+	coh_tls_end(s->tls);
+	if ((coh_tls_events(s->tls, false) & POLLOUT) == 0)
+		(void)shutdown(s->fd, SHUT_WR);
+}
+
 static const struct coh_stream_ops stream_tls_ops = {
     .read = stream_tls_read,
     .write = stream_tls_write,
@@ -92,6 +102,7 @@ static const struct coh_stream_ops stream_tls_ops = {
     .close = stream_tls_close,
     .ready = stream_tls_ready,
     .why = stream_tls_why,
+    .end = stream_tls_end,
 };
 
 int coh_stream_tls_conn(struct cohort_conn **out, const struct coh_tls_config *config,

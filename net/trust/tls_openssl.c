@@ -56,6 +56,7 @@ struct coh_tls {
 	bool owed;           /* the next byte to be written is in a record already */
 	bool ended;          /* the socket said the end of the stream */
 	bool cut;            /* and that was no farewell */
+	bool said;           /* our farewell */
 	int in_errno;        /* why nothing more can be read; 0 while it can */
 	int out_errno;       /* likewise written */
 	unsigned long fault; /* OpenSSL's word for it; 0: none */
@@ -296,10 +297,21 @@ static void tls_farewell(struct coh_tls *t)
 {
 	char c;
 
-	if (!t->done || t->out_errno != 0 || t->forks != fork_count() || SSL_has_pending(t->ssl) ||
+	if (!t->done || t->said || t->out_errno != 0 || t->forks != fork_count() || SSL_has_pending(t->ssl) ||
 	    recv(t->fd, &c, 1, MSG_PEEK | MSG_DONTWAIT) > 0)
 		return;
 	t->wait = false;
+	if (SSL_shutdown(t->ssl) < 0)
+		ERR_clear_error();
+}
+
+void coh_tls_end(struct coh_tls *t)
+{
+	if (!t->done || t->said || t->out_errno != 0)
+		return;
+	t->wait = false;
+	t->forks = fork_count();
+	t->said = true;
 	if (SSL_shutdown(t->ssl) < 0)
 		ERR_clear_error();
 }
@@ -350,7 +362,7 @@ static int tls_result(struct coh_tls *t, int r)
 }
 
 /* For good: it failed with E (-errno), or with OpenSSL's FAULT. */
-static int tls_end(struct coh_tls *t, int e, int fault)
+static int tls_over(struct coh_tls *t, int e, int fault)
 {
 	t->fault = fault != 0 ? ERR_PACK(ERR_LIB_SSL, 0, fault) : 0;
 	t->in_errno = t->out_errno = e;
@@ -366,7 +378,7 @@ static int tls_judge(struct coh_tls *t)
 	if (!t->by_key)
 		return 0;
 	if (SSL_session_reused(t->ssl) != 1)
-		return tls_end(t, -EPROTO, SSL_R_BINDER_DOES_NOT_VERIFY);
+		return tls_over(t, -EPROTO, SSL_R_BINDER_DOES_NOT_VERIFY);
 	/* What was derived from the key has served: it need not lie in memory for the connection's life. */
 	(void)SSL_SESSION_set1_master_key(SSL_get_session(t->ssl), nothing, sizeof nothing);
 	return 0;
@@ -381,7 +393,7 @@ static int tls_refuse(struct coh_tls *t)
 	keep_first(t, first, coh_tls_first_give(&t->hello, first, sizeof first));
 	if (coh_buf_put(&t->out, alert, sizeof alert) == 0)
 		(void)out_flush(t);
-	return tls_end(t, -EPROTO, SSL_R_WRONG_VERSION_NUMBER);
+	return tls_over(t, -EPROTO, SSL_R_WRONG_VERSION_NUMBER);
 }
 
 /* A server begins when the client has said its hello.  0; -EAGAIN; or why it cannot. */
@@ -392,13 +404,13 @@ static int tls_hear(struct coh_tls *t)
 	if (rc == -EAGAIN)
 		return rc;
 	if (rc == -EMSGSIZE)
-		return tls_end(t, -EPROTO, SSL_R_EXCESSIVE_MESSAGE_SIZE);
+		return tls_over(t, -EPROTO, SSL_R_EXCESSIVE_MESSAGE_SIZE);
 	if (rc == 0 && coh_tls_first_foreign(&t->hello))
 		return tls_refuse(t);
 	if (rc == 0)
 		rc = tls_begin(t);
 	ERR_clear_error();
-	return rc == 0 ? 0 : tls_end(t, rc, 0);
+	return rc == 0 ? 0 : tls_over(t, rc, 0);
 }
 
 /* Go on with the handshake.  0 when it is over; -EAGAIN; or why it failed. */
@@ -527,8 +539,8 @@ ssize_t coh_tls_write(struct coh_tls *t, const struct iovec *iov, int n, bool wa
 
 	t->wait = wait;
 	t->forks = fork_count();
-	if (t->out_errno != 0)
-		return t->out_errno;
+	if (t->out_errno != 0 || t->said)
+		return t->out_errno != 0 ? t->out_errno : -EPIPE;
 	rc = t->done ? out_flush(t) : tls_shake(t);
 	if (rc != 0)
 		return rc;

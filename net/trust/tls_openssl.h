@@ -40,7 +40,10 @@ struct coh_tls_config {
 int coh_tls_new(
     struct coh_tls **out, const struct coh_tls_config *config, struct cohort_error *err);
 
-/* Say farewell, if it gets through at once, and free T.  NULL is fine. */
+/* Say farewell: nothing more can be written, what the peer says can be read.  Never waits. */
+void coh_tls_end(struct coh_tls *t);
+
+/* As coh_tls_end, and free T.  NULL is fine. */
 void coh_tls_free(struct coh_tls *t);
 
 /*

@@ -237,6 +237,16 @@ TEST(trust_tls, an_end_without_a_farewell_is_a_truncation)
 	CHECK_EQ(coh_tls_why(w.server, &err), 0);
 	wire_close(&w);
 
+	wire_open(&w); /* one direction ends, the other goes on */
+	REQUIRE_EQ(wire_say(&w, w.client, w.server, "hello"), 0);
+	coh_tls_end(w.client);
+	while (wire_carry(&w))
+		continue;
+	CHECK_EQ(coh_tls_read(w.server, &c, 1, false), 0);
+	CHECK_EQ(coh_tls_write(w.client, &(struct iovec){&c, 1}, 1, false), -EPIPE);
+	CHECK_EQ(wire_say(&w, w.server, w.client, "so long"), 0);
+	wire_close(&w);
+
 	wire_open(&w); /* before the handshake is over there is nothing that could be missing */
 	shutdown(w.at_server[1], SHUT_WR);
 	CHECK_EQ(coh_tls_read(w.server, &c, 1, false), 0);

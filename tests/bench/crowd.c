@@ -33,6 +33,7 @@ int crowd_open(struct crowd *c, int max)
 	*c = (struct crowd){.max = max, .tick = cohort_now() / CROWD_TICK};
 	c->epoll = epoll_create1(EPOLL_CLOEXEC);
 	c->guests = calloc((size_t)max, sizeof(*c->guests));
+	TAILQ_INIT(&c->waiting);
 	for (i = 0; i < CROWD_RING; i++)
 		TAILQ_INIT(&c->ring[i]);
 	for (i = 0; i < max && c->guests != NULL; i++)
@@ -78,13 +79,30 @@ static int watch(struct crowd *c, struct guest *g, int fd, short events, uint32_
 	return op == EPOLL_CTL_MOD ? epoll_ctl(c->epoll, EPOLL_CTL_ADD, fd, &e) : -1;
 }
 
-/* Begin to dial at the moment WHEN. */
-static int dial(struct crowd *c, struct guest *g, cohort_time when)
+/* Dial, or wait until one of those who do is through. */
+static int dial(struct crowd *c, struct guest *g)
 {
+	if (c->dialling == CROWD_DIALLING) {
+		TAILQ_INSERT_TAIL(&c->waiting, g, link);
+		return 0;
+	}
+	c->dialling++;
 	if (cohort_dialer_start(&g->dialer, c->address, c->options, COHORT_FOREVER, &c->err) != 0)
 		return -1;
-	schedule(c, g, when);
+	schedule(c, g, cohort_now());
 	return 0;
+}
+
+/* A dialer is through: the next, please. */
+static int dial_next(struct crowd *c)
+{
+	struct guest *g = TAILQ_FIRST(&c->waiting);
+
+	c->dialling--;
+	if (g == NULL)
+		return 0;
+	TAILQ_REMOVE(&c->waiting, g, link);
+	return dial(c, g);
 }
 
 static int leave(struct crowd *c, struct guest *g)
@@ -94,7 +112,7 @@ static int leave(struct crowd *c, struct guest *g)
 	g->conn = NULL;
 	g->fd = -1;
 	c->joined--;
-	return c->stay ? dial(c, g, cohort_now()) : 0;
+	return c->stay ? dial(c, g) : 0;
 }
 
 static int step_conn(struct crowd *c, struct guest *g)
@@ -141,7 +159,7 @@ static int step_dialer(struct crowd *c, struct guest *g)
 	conn = cohort_dialer_take(g->dialer);
 	cohort_dialer_close(g->dialer);
 	g->dialer = NULL;
-	return join(c, g, conn);
+	return dial_next(c) == 0 ? join(c, g, conn) : -1;
 }
 
 static int step(struct crowd *c, struct guest *g)
@@ -176,13 +194,12 @@ int crowd_listen(struct crowd *c, struct cohort_listener *l)
 	return epoll_ctl(c->epoll, EPOLL_CTL_ADD, cohort_listener_fd(l), &e);
 }
 
-int crowd_dial(struct crowd *c, cohort_time span)
+int crowd_dial(struct crowd *c)
 {
-	cohort_time now = cohort_now();
 	int i, rc = 0;
 
 	for (i = 0; i < c->max && rc == 0; i++)
-		rc = dial(c, &c->guests[i], now + span / c->max * i);
+		rc = dial(c, &c->guests[i]);
 	return rc;
 }
 

@@ -14,9 +14,10 @@
 
 #define CROWD_TICK (10 * COHORT_MS)
 #define CROWD_RING 512
+#define CROWD_DIALLING 256 /* at once: with more, one process answers none of them in time */
 
 struct guest {
-	TAILQ_ENTRY(guest) link; /* in the ring */
+	TAILQ_ENTRY(guest) link; /* in the ring, or waiting */
 	struct cohort_conn *conn;
 	struct cohort_dialer *dialer;
 	cohort_time due;
@@ -25,6 +26,8 @@ struct guest {
 	int ring; /* which list; -1: none */
 };
 
+TAILQ_HEAD(guests, guest);
+
 struct crowd {
 	int epoll;
 	struct guest *guests;
@@ -32,11 +35,13 @@ struct crowd {
 	long joins;      /* how often somebody joined */
 	int seat;        /* where to look for a free guest first */
 	cohort_time tick; /* the next to look at, in CROWD_TICK */
-	TAILQ_HEAD(guests, guest) ring[CROWD_RING];
+	struct guests ring[CROWD_RING];
 	/* a client's */
 	const char *address;
 	const struct cohort_net_options *options;
 	bool stay; /* who lost its connection dials again */
+	int dialling;
+	struct guests waiting; /* to dial */
 	/* a server's */
 	struct cohort_listener *listener;
 	struct cohort_error err;
@@ -52,8 +57,8 @@ int crowd_limit(int max);
 /* A server: accept from now on.  0 or -1. */
 int crowd_listen(struct crowd *c, struct cohort_listener *l);
 
-/* A client: have all guests dial, one after the other within SPAN.  0 or -1. */
-int crowd_dial(struct crowd *c, cohort_time span);
+/* A client: have all guests dial.  0 or -1. */
+int crowd_dial(struct crowd *c);
 
 /*
  * Wait for FD (of the caller's, may be -1) or a tick at most, and do what there is to do: 1 when FD

@@ -24,7 +24,6 @@
 #define PEERS 10000
 #define STRANGERS 1000
 #define ADDRESS 64
-#define ARRIVAL (4 * COHORT_SECOND) /* in which all guests come first, so that it is no storm */
 #define SETTLE_MS 500     /* after the last has come: then nothing is under way */
 #define WATCHED_MS 10000  /* of a server's CPU */
 #define PATIENCE_MS 60000 /* until all have joined */
@@ -204,7 +203,7 @@ static int gather(struct hall *h, struct server *s, const struct load *load, dou
 	heaps[0] = answer(h, ASK_HEAP);
 	heaps[1] = server_ask(s, ASK_HEAP);
 	if (rc == 0)
-		rc = crowd_dial(&h->crowd, ARRIVAL);
+		rc = crowd_dial(&h->crowd);
 	if (rc == 0)
 		rc = run_until_joined(&h->crowd, 1);
 	return rc == 0 ? run_for(&h->crowd, SETTLE_MS) : rc;

@@ -67,6 +67,8 @@ void cohort_conn_close(struct cohort_conn *c)
 {
 	if (c == NULL)
 		return;
+	if (c->session.on)
+		coh_conn_session_leave(c);
 	c->ops->close(c->self);
 	coh_conn_dispose(c);
 }

@@ -120,8 +120,12 @@ static int in_room(struct cohort_conn *c, size_t need, size_t *room)
 /* The stream said END (0 or -errno) in place of bytes. */
 static int in_end(struct cohort_conn *c, ssize_t end)
 {
-	size_t held = in_held(&c->in);
+	bool transfer = c->session.way[COH_LANE_ORDERED].transfer ||
+	    c->session.way[COH_LANE_BULK].transfer;
+	size_t held = in_held(&c->in) + c->in.parts_len + transfer;
 
+	if (end == -ECONNRESET && held == 0 && coh_conn_session_quits(c))
+		end = 0; /* it went while our CREDIT was on its way: it owes us nothing */
 	if (end == 0 && held == 0)
 		c->in.failure = coh_conn_fail(c, COHORT_EOF, "closed by the peer");
 	else if (end == 0)
@@ -236,8 +240,11 @@ static int in_fill(struct cohort_conn *c, size_t need, cohort_time deadline)
 		c->in.tail += (size_t)n;
 		return in_drain(c);
 	}
-	if (n == -EAGAIN)
+	if (n == -EAGAIN) {
+		if (deadline == COHORT_NOW && c->session.on)
+			coh_conn_rest(c); /* ten thousand of them are silent most of the time */
 		return coh_conn_fail_code(c, COHORT_ETIMEDOUT);
+	}
 	return c->in.failure != 0 ? c->in.failure : in_end(c, n);
 }
 
@@ -250,7 +257,7 @@ static int in_room_beyond(struct cohort_conn *c, size_t *room)
 
 	if (in->cap - in->tail < LARGE && in->lent == 0 && in_resize(in, cap) != 0)
 		return -ENOMEM;
-	if (in->cap - in->tail < LARGE) {
+	if (in->cap - in->tail < LARGE || (c->session.on && c->blocks == NULL && in->lent != 0)) {
 		p = coh_alloc(cap);
 		if (p == NULL)
 			return -ENOMEM;
@@ -284,6 +291,19 @@ static void in_scan(struct cohort_conn *c)
 	}
 }
 
+static int in_find(struct cohort_conn *c, struct coh_frame *f, size_t *need);
+
+/* What is lent is set aside, so that what is behind it can be dealt with. */
+static void in_set_aside(struct coh_conn_in *in)
+{
+	if (!in->parts_lent)
+		return;
+	in->old = in->parts;
+	in->parts = NULL;
+	in->parts_len = in->parts_cap = 0;
+	in->assembled = in->parts_lent = false;
+}
+
 bool coh_conn_hear(struct cohort_conn *c)
 {
 	struct coh_conn_in *in = &c->in;
@@ -292,6 +312,8 @@ bool coh_conn_hear(struct cohort_conn *c)
 	ssize_t n = -EAGAIN;
 	bool came = false;
 
+	if (c->session.on)
+		in_set_aside(in);
 	do {
 		if (in->ended || in->ncame == COH_CONN_CAME || in_room_beyond(c, &room) != 0)
 			break;
@@ -306,8 +328,9 @@ bool coh_conn_hear(struct cohort_conn *c)
 	if (came && c->session.on) {
 		coh_session_heard(&c->session);
 		in_scan(c);
-		if (in->lent == 0 && in->old == NULL && !in->assembled)
-			(void)coh_conn_in_look(c, &f); /* slices make room for those behind them */
+		/* Not past a block that is lent: large messages need no slices where there are blocks. */
+		if (!in->assembled && (c->blocks == NULL || (in->lent == 0 && in->old == NULL)))
+			(void)in_find(c, &f, &room); /* slices make room for those behind them */
 	}
 	return came;
 }
@@ -413,10 +436,16 @@ static int in_control(struct cohort_conn *c, struct coh_frame *f)
 /* As coh_conn_in_look; when it is 0, *NEED is how many bytes the frame will have in all. */
 static int in_look(struct cohort_conn *c, struct coh_frame *f, size_t *need)
 {
+	in_settle(c);
+	return in_find(c, f, need);
+}
+
+/* The same, but what is lent stays: it is not in front of what is looked at. */
+static int in_find(struct cohort_conn *c, struct coh_frame *f, size_t *need)
+{
 	struct coh_conn_in *in = &c->in;
 	int rc;
 
-	in_settle(c);
 	if (in->assembled) {
 		*f = in->frame;
 		return 1;
@@ -592,6 +621,7 @@ void coh_conn_rest(struct cohort_conn *c)
 		in->parts = NULL;
 		in->parts_cap = 0;
 	}
+	coh_conn_out_rest(&c->out);
 }
 
 int coh_conn_in_preload(struct cohort_conn *c, const void *data, size_t size)

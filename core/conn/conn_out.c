@@ -121,6 +121,15 @@ static int out_failure(struct cohort_conn *c)
 	return c->out.failure != 0 ? coh_conn_fail_again(c, c->out.failure) : 0;
 }
 
+void coh_conn_out_rest(struct coh_conn_out *out)
+{
+	if (coh_buf_len(&out->held) == 0)
+		coh_buf_fini(&out->held);
+	for (int i = 0; i < COH_LANES; i++)
+		if (coh_buf_len(&out->lane[i].queue) == 0)
+			coh_buf_fini(&out->lane[i].queue);
+}
+
 int coh_conn_out_held(struct cohort_conn *c)
 {
 	struct coh_buf *held = &c->out.held;

@@ -15,9 +15,14 @@
 #include "base/clock.h"
 
 #include <errno.h>
+#include <linux/sockios.h>
+#include <netinet/in.h>
 #include <poll.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
 
 #define KEPT ((size_t)6 << 20) /* more than both windows: of what comes while we wait to send */
+#define LEAVE (500 * COHORT_MS) /* at most, and only while the peer does not read what was sent */
 #define TURNS 8 /* reads of one step */
 
 void coh_conn_begin_session(struct cohort_conn *c, const struct coh_session_config *config)
@@ -141,6 +146,49 @@ void coh_conn_session_taken(struct cohort_conn *c, enum coh_session_lane lane, u
 	if (coh_conn_put_frame(c, &credit, NULL, 0, COHORT_NOW) != 0)
 		coh_session_not_given(&c->session, lane, credit.id); /* with the next */
 	(void)coh_conn_push(c);
+}
+
+bool coh_conn_session_quits(const struct cohort_conn *c)
+{
+	const struct coh_session *s = &c->session;
+
+	for (int i = 0; s->on && i < COH_LANES; i++)
+		if (s->way[i].credit != s->config.window[i])
+			return false;
+	return s->on;
+}
+
+/* Could the peer say something by itself, a CREDIT or a BEAT, while what we sent is on its way? */
+static bool session_answers(const struct cohort_conn *c)
+{
+	return c->phase == COH_PHASE_USER && c->in.failure == 0 && c->out.failure == 0 &&
+	    (c->session.config.beat_in != 0 ||
+		c->out.total >= c->session.config.window[COH_LANE_ORDERED] / 4);
+}
+
+/*
+ * TCP throws away what it has not sent yet when something comes for a socket that is closed or
+ * holds unread bytes.  So a CREDIT on its way to us would cost the peer our last words: wait until they
+ * have arrived there, though not long for one who does not read.
+ */
+void coh_conn_session_leave(struct cohort_conn *c)
+{
+	struct pollfd p = {.fd = c->ops->fd(c->self)};
+	cohort_time limit = cohort_in(LEAVE), pause = 20 * COHORT_US;
+	struct timespec ts;
+	int left = 0, protocol = 0;
+	socklen_t size = sizeof protocol;
+
+	if (!session_answers(c) ||
+	    getsockopt(p.fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &size) != 0 ||
+	    protocol != IPPROTO_TCP)
+		return;
+	while (ioctl(p.fd, SIOCOUTQ, &left) == 0 && left != 0 && !coh_clock_passed(limit)) {
+		ts = coh_clock_timespec(pause);
+		if (ppoll(&p, 1, &ts, NULL) > 0)
+			return; /* it is gone */
+		pause = pause < COHORT_MS ? 2 * pause : pause;
+	}
 }
 
 int cohort_conn_fd(const struct cohort_conn *c)

@@ -217,6 +217,9 @@ struct coh_conn_outgoing {
 
 void coh_conn_out_init(struct coh_conn_out *out);
 
+/* Give back the memory that holds nothing. */
+void coh_conn_out_rest(struct coh_conn_out *out);
+
 /* 0, COHORT_ETIMEDOUT (nothing of it will be sent), COHORT_EPEER, COHORT_ETOOBIG, -ENOMEM. */
 int coh_conn_out_frame(
     struct cohort_conn *c, const struct coh_conn_outgoing *o, cohort_time deadline);
@@ -245,6 +248,12 @@ int coh_conn_out_flush(struct cohort_conn *c, cohort_time deadline);
 
 /* Answer PING, whose body is BODY; dropped when the peer does not read its answers. */
 void coh_conn_out_pong(struct cohort_conn *c, const struct coh_frame *ping, const void *body);
+
+/* C is about to be closed: see that what was sent is not lost with it.  May wait a little. */
+void coh_conn_session_leave(struct cohort_conn *c);
+
+/* All data that C sent has been taken by the peer, or there was none. */
+bool coh_conn_session_quits(const struct cohort_conn *c);
 
 /* conn_lane.c */
 

@@ -49,7 +49,8 @@ COHORT_API int cohort_conn_memory(
 
 /*
  * Close C and free it; what was put and not flushed is dropped (so that a process which closes its
- * copy after a fork says nothing).  Never blocks.  NULL is fine.
+ * copy after a fork says nothing).  Never blocks, but for half a second at most on a connection that came by
+ * an address, when much was sent that has not arrived yet.  NULL is fine.
  */
 COHORT_API void cohort_conn_close(struct cohort_conn *c);
 

@@ -168,6 +168,15 @@ static int roundtrip(const void *load, double *us)
 	return close_side(&s, pid, rc);
 }
 
+/* Until the peer has closed C.  0 or 1. */
+static int until_end(struct cohort_conn *c)
+{
+	const void *data;
+	size_t size;
+
+	return cohort_conn_recv_bytes(c, &data, &size, COHORT_FOREVER) != COHORT_EOF;
+}
+
 static int produce_blocks(void *arg)
 {
 	struct side *s = arg;
@@ -180,6 +189,8 @@ static int produce_blocks(void *arg)
 	for (i = 0; i < s->load->count && rc == 0; i++)
 		rc = cohort_conn_send_bytes(c, block, s->load->size, COHORT_FOREVER);
 	free(block);
+	if (rc == 0) /* who closes first, with the peer's credit unread, resets what is under way */
+		rc = until_end(c);
 	cohort_conn_close(c);
 	cohort_listener_close(l);
 	return rc;

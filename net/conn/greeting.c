@@ -207,7 +207,9 @@ int coh_greeting_late(const struct coh_greeting *g, struct cohort_error *err)
 
 bool coh_greeting_spoke(const struct coh_greeting *g)
 {
-	return g->hs.peer.name[0] != '\0';
+	const struct coh_tls *tls = g->conn != NULL ? coh_stream_tls_end(g->conn) : NULL;
+
+	return g->hs.peer.name[0] != '\0' || (tls != NULL && coh_tls_heard(tls));
 }
 
 void coh_greeting_admit(struct coh_greeting *g)

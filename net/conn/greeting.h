@@ -50,7 +50,7 @@ int coh_greeting_step(struct coh_greeting *g, struct cohort_error *err);
 /* The time it had is over: say so in ERR.  Returns COHORT_ETIMEDOUT. */
 int coh_greeting_late(const struct coh_greeting *g, struct cohort_error *err);
 
-/* True once the client has said a hello that was good. */
+/* True once the client has said a hello that was good, be it only that of TLS. */
 bool coh_greeting_spoke(const struct coh_greeting *g);
 
 /* After success: CONN becomes a user's connection, with a peer that has a name and a session with it. */

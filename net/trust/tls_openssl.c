@@ -555,6 +555,11 @@ ssize_t coh_tls_write(struct coh_tls *t, const struct iovec *iov, int n, bool wa
 	return given > 1 ? given - 1 : -EAGAIN;
 }
 
+bool coh_tls_heard(const struct coh_tls *t)
+{
+	return t->hello.whole && t->in_errno == 0;
+}
+
 bool coh_tls_ready(const struct coh_tls *t)
 {
 	return t->more;

@@ -59,6 +59,9 @@ ssize_t coh_tls_read(struct coh_tls *t, void *p, size_t n, bool wait);
  */
 ssize_t coh_tls_write(struct coh_tls *t, const struct iovec *iov, int n, bool wait);
 
+/* Server: true once a whole hello of TLS has come and been found good. */
+bool coh_tls_heard(const struct coh_tls *t);
+
 /* True when the last read stopped only for want of room: there is more, whatever the socket says. */
 bool coh_tls_ready(const struct coh_tls *t);
 

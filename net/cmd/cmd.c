@@ -129,18 +129,22 @@ bool coh_cmd_net_option(struct cohort_net_options *net, int c)
 	}
 }
 
-int coh_cmd_net_check(const struct coh_cmd *cmd, const struct cohort_net_options *net)
+int coh_cmd_net_check(
+    const struct coh_cmd *cmd, const char *address, const struct cohort_net_options *net)
 {
-	const char *set = getenv("COHORT_KEY_FILE");
+	bool python = address != NULL && strncmp(address, "python+", 7) == 0;
+	const char *variable = python ? "COHORT_PYTHON_KEY_FILE" : "COHORT_KEY_FILE";
+	const char *set = getenv(variable);
 
 	if ((net->cert_file == NULL) != (net->ca_file == NULL))
 		return coh_cmd_wrong(cmd, "got --%s without --%s: they go together",
 		    net->cert_file != NULL ? "cert" : "ca", net->cert_file != NULL ? "ca" : "cert");
 	if (net->crl_file != NULL && net->cert_file == NULL)
 		return coh_cmd_wrong(cmd, "got --crl without --cert, which it goes with");
-	if (net->key_file == NULL && net->cert_file == NULL && (set == NULL || set[0] == '\0'))
+	if (net->key_file == NULL && (python || net->cert_file == NULL) &&
+	    (set == NULL || set[0] == '\0'))
 		return coh_cmd_wrong(cmd,
-		    "no key: give --key FILE or set $COHORT_KEY_FILE (cohort keygen FILE makes one), or give "
-		    "certificates by --cert FILE --ca FILE");
+		    "no key: give --key FILE or set $%s (cohort keygen FILE makes one)%s", variable,
+		    python ? "" : ", or give certificates by --cert FILE --ca FILE");
 	return coh_cmd_name(cmd, "--cluster", net->cluster);
 }

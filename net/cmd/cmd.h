@@ -90,8 +90,12 @@ enum {
 /* Is C one of them?  Then true, and what was said (borrowed from the command line) is in NET. */
 bool coh_cmd_net_option(struct cohort_net_options *net, int c);
 
-/* NET must name a key or a certificate, and what belongs together.  0, or COH_CMD_USAGE. */
-int coh_cmd_net_check(const struct coh_cmd *cmd, const struct cohort_net_options *net);
+/*
+ * NET must name a key or a certificate for ADDRESS (NULL: none was given), of Python's a key, and what belongs
+ * together.  0, or COH_CMD_USAGE.
+ */
+int coh_cmd_net_check(
+    const struct coh_cmd *cmd, const char *address, const struct cohort_net_options *net);
 
 /* Write CMD's help to standard output. */
 void coh_cmd_help(const struct coh_cmd *cmd);

@@ -5,7 +5,8 @@
  * firewall and peer agree before any program is written.  Messages and plain bytes come back
  * as they were, in their order; a peer that does not read what it is sent is not read from.
  *
- * One thread and one loop for everybody; nothing here waits but the loop.
+ * SIGHUP has it read key and certificates again.  One thread and one loop for everybody; nothing here waits
+ * but the loop.
  */
 #include "base/log.h"
 #include "base/mem.h"
@@ -19,6 +20,7 @@
 #include <cohort/log.h>
 #include <errno.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <unistd.h>
 #include <utlist.h>
@@ -176,10 +178,15 @@ static void listening_cb(unsigned events, void *arg)
 static void signal_cb(unsigned events, void *arg)
 {
 	struct echo *e = arg;
+	struct cohort_error err;
 
 	(void)events;
-	coh_signal_take(e->signal_fd);
-	e->stop = true;
+	if (coh_signal_take(e->signal_fd) != SIGHUP)
+		e->stop = true;
+	else if (cohort_listener_reload(e->listener, &err) == 0)
+		coh_log(COHORT_LOG_WARN, "SIGHUP: the key and what goes with it are read again");
+	else
+		coh_log(COHORT_LOG_ERROR, "SIGHUP: the old key stays in force: %s", err.text);
 }
 
 static int echo_open(struct echo *e, struct cohort_error *err)
@@ -264,7 +271,7 @@ static int echo_run(const struct coh_cmd *cmd, int argc, char **argv)
 				return COH_CMD_USAGE;
 		}
 	}
-	if (coh_cmd_operands(cmd, argc, argv, 0) != 0 || coh_cmd_net_check(cmd, &e.net) != 0)
+	if (coh_cmd_operands(cmd, argc, argv, 0) != 0 || coh_cmd_net_check(cmd, e.address, &e.net) != 0)
 		return COH_CMD_USAGE;
 	if (e.address == NULL)
 		return coh_cmd_wrong(cmd, "got no --listen ADDRESS, which is where it serves");

@@ -53,7 +53,8 @@ static int node_check(const struct coh_cmd *cmd, const struct node_line *l, int 
 		return coh_cmd_wrong(cmd, "got --port-file without --listen, which it goes with");
 	if (coh_cmd_name(cmd, "--name", l->agent.name) != 0)
 		return COH_CMD_USAGE;
-	return coh_cmd_net_check(cmd, &l->agent.net);
+	return coh_cmd_net_check(
+	    cmd, l->agent.listen != NULL ? l->agent.listen : l->agent.join, &l->agent.net);
 }
 
 static int node_serve(const struct coh_cmd *cmd, const struct node_line *l)

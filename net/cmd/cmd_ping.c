@@ -113,7 +113,7 @@ static int ping_run(const struct coh_cmd *cmd, int argc, char **argv)
 		}
 	}
 	if (rc != 0 || coh_cmd_operands(cmd, argc, argv, 1) != 0 ||
-	    coh_cmd_net_check(cmd, &p.net) != 0)
+	    coh_cmd_net_check(cmd, argv[optind], &p.net) != 0)
 		return COH_CMD_USAGE;
 	p.address = argv[optind];
 	return ping_all(&p, &err) == 0 ? COH_CMD_DONE : coh_cmd_failed(cmd, &err);

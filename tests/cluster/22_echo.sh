@@ -34,6 +34,8 @@ echo_at python python+tcp://127.0.0.1:0
 want 0 "$cohort" ping "$address"
 says out "mode: Python's handshake"
 says out "round trips: none"
+(unset COHORT_KEY_FILE && want 0 "$cohort" ping "$address") || exit 1
+(unset COHORT_PYTHON_KEY_FILE && want 2 "$cohort" ping "$address" && says err "COHORT_PYTHON_KEY_FILE") || exit 1
 want 1 "$cohort" ping "${address#python+}"
 want 1 "$cohort" ping "python+$tcp"
 
@@ -43,4 +45,11 @@ for name in unix tcp tls python; do
 	want 1 "$cohort" ping --key "$work/other" "$(cat "$work/$name")"
 done
 want 0 "$cohort" ping --count 1 "$tcp"
+
+# Another key in its file counts from SIGHUP on.
+cp -p "$work/other" "$work/key"
+kill -HUP "${nodes[1]}"
+appears "$work/tcp.log" "read again"
+want 0 "$cohort" ping --count 1 "$tcp"
+want 1 "$cohort" ping --count 1 "$tls"
 echo "$scenario: ok"

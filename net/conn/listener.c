@@ -269,6 +269,17 @@ static int listener_open(struct cohort_listener *l, struct cohort_error *err)
 	return rc == 0 ? 0 : coh_fail_errno(err, -rc, "cannot listen at %s", l->address);
 }
 
+/* Who has certificates only can prove nothing in the clear: say so now and not to each peer. */
+static int key_check(const struct cohort_listener *l, struct cohort_error *err)
+{
+	if (l->id.key != NULL || l->bound.mode == COH_MODE_TLS_CERTIFICATE)
+		return 0;
+	return coh_fail(err, COHORT_EKEY,
+	    "cannot listen at %s: there is no key, and certificates count in TLS only; name a key file, or "
+	    "listen at tls://",
+	    l->address);
+}
+
 int cohort_listen(struct cohort_listener **out, const char *address,
     const struct cohort_net_options *options, struct cohort_error *err)
 {
@@ -295,8 +306,10 @@ int cohort_listen(struct cohort_listener **out, const char *address,
 		rc = coh_bind(&l->bound, &a, options != NULL ? options : &none, err);
 	if (rc == 0) {
 		coh_address_print(&l->bound.address, l->address);
-		rc = listener_open(l, err);
+		rc = key_check(l, err);
 	}
+	if (rc == 0)
+		rc = listener_open(l, err);
 	if (rc != 0) {
 		cohort_listener_close(l);
 		return rc;

@@ -348,6 +348,21 @@ static void refused(const struct cohort_net_options *o, int code, const char *wh
 	CHECK_HAS(err.text, why);
 }
 
+TEST(trust_certs, without_a_key_listen_in_tls_only)
+{
+	struct cohort_net_options o;
+	struct cohort_listener *l;
+	struct cohort_error err;
+
+	unsetenv("COHORT_KEY_FILE");
+	pki_open();
+	o = pki_options("server");
+	CHECK_EQ(cohort_listen(&l, "tcp://127.0.0.1:0", &o, &err), COHORT_EKEY);
+	CHECK_HAS(err.text, "certificates count in TLS only");
+	REQUIRE_EQ(cohort_listen(&l, "tls://127.0.0.1:0", &o, &err), 0);
+	cohort_listener_close(l);
+}
+
 TEST(trust_certs, files_that_cannot_be_used_are_named)
 {
 	struct cohort_net_options good, o;

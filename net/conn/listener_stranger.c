@@ -40,7 +40,7 @@ static void fd_hang_up(int fd)
  */
 static bool clear_is_understood(enum coh_mode mode)
 {
-	return mode != COH_MODE_PYTHON;
+	return !coh_mode_is_python(mode);
 }
 
 void coh_listener_refuse(struct cohort_listener *l, int fd, int code)

@@ -20,10 +20,11 @@ static int choose_python(enum coh_mode *mode, const struct coh_address *a,
     const struct sockaddr *sa, socklen_t len, const struct cohort_net_options *options,
     struct cohort_error *err)
 {
+	bool local = coh_sockaddr_is_local(sa, len);
 	char text[COH_ADDRESS_TEXT];
 
-	*mode = COH_MODE_PYTHON;
-	if (coh_sockaddr_is_local(sa, len) || (options != NULL && options->insecure_plaintext))
+	*mode = local ? COH_MODE_PYTHON : COH_MODE_PYTHON_PLAINTEXT;
+	if (local || (options != NULL && options->insecure_plaintext))
 		return 0;
 	coh_address_print(a, text);
 	return coh_fail(err, COHORT_EPLAINTEXT,
@@ -73,9 +74,9 @@ static int owner_check(const struct coh_mode_socket *s, struct cohort_error *err
 	socklen_t len = sizeof sa, size = sizeof(struct ucred);
 	struct ucred owner;
 
-	if (s->mode != COH_MODE_UNIX && s->mode != COH_MODE_PYTHON)
+	if (s->mode != COH_MODE_UNIX && !coh_mode_is_python(s->mode))
 		return 0;
-	if (s->mode == COH_MODE_PYTHON && getsockname(s->fd, (struct sockaddr *)&sa, &len) != 0)
+	if (coh_mode_is_python(s->mode) && getsockname(s->fd, (struct sockaddr *)&sa, &len) != 0)
 		return coh_fail_errno(err, errno, "%s: whose is it", s->peer);
 	if (sa.ss_family != AF_UNIX)
 		return 0;
@@ -101,7 +102,7 @@ int coh_mode_conn(
 	};
 	int rc;
 
-	if ((s->mode == COH_MODE_PYTHON) != s->id->python)
+	if (coh_mode_is_python(s->mode) != s->id->python)
 		return coh_fail(err, COHORT_EKEY, "%s: a key for %s cannot be used for %s", s->peer,
 		    s->id->python ? "Python peers" : "Cohort",
 		    s->id->python ? "Cohort" : "Python peers");
@@ -118,19 +119,21 @@ int coh_mode_conn(
 	coh_conn_set_guard(*out, coh_mode_text(s->mode));
 	if (s->role == COH_HANDSHAKE_CLIENT)
 		coh_mode_warn(s->mode, "connection to", s->peer);
-	if (s->mode == COH_MODE_PYTHON)
+	if (coh_mode_is_python(s->mode))
 		coh_conn_set_framing(*out, &coh_framing_python_greeting);
 	return 0;
 }
 
 bool coh_mode_warn(enum coh_mode mode, const char *what, const char *address)
 {
-	if (mode != COH_MODE_PLAINTEXT)
+	if (mode != COH_MODE_PLAINTEXT && mode != COH_MODE_PYTHON_PLAINTEXT)
 		return false;
 	coh_log(COHORT_LOG_WARN,
 	    "%s %s: INSECURE, as was asked for: whoever sits on the network can read and change what is "
-	    "said; tls:// costs nothing but the word",
-	    what, address);
+	    "said; %s",
+	    what, address,
+	    mode == COH_MODE_PLAINTEXT ? "tls:// costs nothing but the word"
+				       : "Python has no TLS here, an ssh tunnel would do");
 	return true;
 }
 
@@ -142,7 +145,8 @@ const char *coh_mode_text(enum coh_mode mode)
 	    [COH_MODE_PLAINTEXT] = "own handshake, INSECURE clear text over the network",
 	    [COH_MODE_TLS_KEY] = "TLS 1.3, by the key",
 	    [COH_MODE_TLS_CERTIFICATE] = "TLS 1.3, by certificates",
-	    [COH_MODE_PYTHON] = "Python's handshake (SHA-256), clear text",
+	    [COH_MODE_PYTHON] = "Python's handshake, clear text within this machine",
+	    [COH_MODE_PYTHON_PLAINTEXT] = "Python's handshake, INSECURE clear text over the network",
 	};
 
 	return texts[mode];

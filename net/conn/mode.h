@@ -6,7 +6,8 @@
  *   tcp:// on the loopback               own handshake with the address check
  *   tls://, and tcp:// anywhere else     TLS 1.3: certificates when configured, else the key
  *   the latter, insecure_plaintext       own handshake, in clear text over the network
- *   python+tcp://, python+unix:          the handshake of Python's multiprocessing
+ *   python+tcp://, python+unix:          the handshake of Python's multiprocessing, in clear text;
+ *                                        over a network with insecure_plaintext only
  *
  * A listener serves one mode: offering two would let an attacker choose the weaker one.
  */
@@ -30,7 +31,13 @@ enum coh_mode {
 	COH_MODE_TLS_KEY,
 	COH_MODE_TLS_CERTIFICATE,
 	COH_MODE_PYTHON,
+	COH_MODE_PYTHON_PLAINTEXT, /* the same over a network, as asked for */
 };
+
+static inline bool coh_mode_is_python(enum coh_mode mode)
+{
+	return mode == COH_MODE_PYTHON || mode == COH_MODE_PYTHON_PLAINTEXT;
+}
 
 /*
  * The mode for address A, resolved to SA (LEN bytes), under OPTIONS (NULL: all defaults).

@@ -10,6 +10,7 @@
 #include <arpa/inet.h>
 #include <cohort/dial.h>
 #include <cohort/listener.h>
+#include <cohort/log.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -151,7 +152,7 @@ static void talk_at(const char *address)
 	pid = child_dials(cohort_listener_address(h.listener), SECRET, 0);
 	c = hall_accept(&h);
 	CHECK_HAS(cohort_conn_peer(c), "Python at ");
-	CHECK_STR(cohort_conn_guard(c), "Python's handshake (SHA-256), clear text");
+	CHECK_STR(cohort_conn_guard(c), "Python's handshake, clear text within this machine");
 	comes_back(c, 0);
 	comes_back(c, 1);
 	comes_back(c, (size_t)64 << 10);
@@ -214,6 +215,15 @@ static void dialling_fails(
 	cohort_conn_close(c);
 }
 
+static int log_count;
+
+static void count_insecure(enum cohort_log_level level, const char *text, void *arg)
+{
+	(void)level;
+	(void)arg;
+	log_count += strstr(text, "INSECURE") != NULL;
+}
+
 TEST(python, clear_text_leaves_the_machine_only_when_told)
 {
 	struct cohort_key *key = python_key(SECRET);
@@ -223,8 +233,15 @@ TEST(python, clear_text_leaves_the_machine_only_when_told)
 	listening_fails("python+tcp://0.0.0.0:0", &o, COHORT_EPLAINTEXT, "--insecure-plaintext");
 	dialling_fails("python+tcp://198.51.100.1:4700", &o, COHORT_EPLAINTEXT, "clear text");
 	o.insecure_plaintext = 1;
+	log_count = 0;
+	cohort_log_to(count_insecure, COHORT_LOG_WARN, NULL);
+	CHECK_EQ(cohort_listen(&l, "python+tcp://127.0.0.1:0", &o, &err), 0);
+	cohort_listener_close(l);
+	CHECK_EQ(log_count, 0);
 	CHECK_EQ(cohort_listen(&l, "python+tcp://0.0.0.0:0", &o, &err), 0);
 	cohort_listener_close(l);
+	CHECK_EQ(log_count, 1);
+	cohort_log_to(NULL, COHORT_LOG_WARN, NULL);
 	cohort_key_free(key);
 }
 

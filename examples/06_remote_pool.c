@@ -1,9 +1,9 @@
 /*
  * 06_remote_pool.c - 03_pool_map.c with an address: the same function on any machines.
  *
- *	06_remote_pool tcp://node1:4700,tcp://node2:4700
+ *	06_remote_pool tls://node1:4700,tls://node2:4700
  *
- * Each of them runs `cohort node --listen tcp://:4700` and has this program under the same path; all
+ * Each of them runs `cohort node --listen tls://0.0.0.0:4700` and has this program under the same path; all
  * share the key that $COHORT_KEY_FILE names.
  */
 #include <cohort/cohort.h>

@@ -135,7 +135,7 @@ TEST(conn_pass, a_connection_keeps_what_it_had_received)
 
 	REQUIRE_EQ(cohort_conn_pair(&a, &b, NULL), 0);
 	for (int i = 0; i < 3; i++)
-		CHECK_EQ(cohort_conn_put_bytes(j.b, "0\0001\0002" + 2 * i, 1, COHORT_FOREVER), 0);
+		CHECK_EQ(cohort_conn_put_bytes(j.b, &"012"[i], 1, COHORT_FOREVER), 0);
 	CHECK_EQ(cohort_conn_flush(j.b, COHORT_FOREVER), 0);
 	joined_raw_header(j.b, COH_FRAME_BYTES, 4);
 	joined_raw(j.b, "ha", 2);

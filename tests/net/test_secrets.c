@@ -189,6 +189,8 @@ static int look_at_self(struct cohort_call *call)
 }
 COHORT_TASK(look_at_self, "B", "i");
 
+#ifndef SANITIZED
+
 /* What a worker of the pool at ADDRESS finds in itself: the planted one, and no other. */
 static void worker_is_clean(const char *address, const char *key)
 {
@@ -207,8 +209,6 @@ static void worker_is_clean(const char *address, const char *key)
 	CHECK_EQ(found, 1);
 	cohort_pool_free(p);
 }
-
-#ifndef SANITIZED
 
 TEST(secrets, are_in_no_memory_of_a_local_worker)
 {
@@ -352,6 +352,8 @@ TEST(secrets, are_in_no_command_line_environment_or_log)
 
 /* ---- what a crash leaves ---- */
 
+#ifndef SANITIZED
+
 /* The wait status of PID, sent SIGSEGV. */
 static int crash(int pid)
 {
@@ -382,8 +384,6 @@ static bool machine_dumps(void)
 	}
 	return WCOREDUMP(crash(pid));
 }
-
-#ifndef SANITIZED
 
 TEST(secrets, are_in_no_core_file_since_a_node_leaves_none)
 {

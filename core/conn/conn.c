@@ -50,6 +50,7 @@ struct cohort_conn *coh_conn_new(const struct coh_stream_ops *ops, void *self,
 void coh_conn_dispose(struct cohort_conn *c)
 {
 	COH_ASSERT(c->magic == COH_CONN_MAGIC);
+	coh_conn_file_free(c);
 	c->magic = 0;
 	coh_conn_came_drop(c);
 	coh_conn_block_free(c);
@@ -166,7 +167,9 @@ int coh_conn_fd(const struct cohort_conn *c)
 short coh_conn_events(const struct cohort_conn *c)
 {
 	/* What waits in lanes waits for credit once `held` is out. */
-	return c->ops->events(c->self, coh_buf_len(&c->out.held) != 0);
+	return c->ops->events(c->self,
+	    coh_buf_len(&c->out.held) != 0 ||
+		(coh_conn_file_goes(c) && !coh_conn_file_starves(c)));
 }
 
 void coh_conn_end(struct cohort_conn *c)
@@ -281,7 +284,9 @@ int cohort_conn_put_bytes(
 
 int cohort_conn_flush(struct cohort_conn *c, cohort_time deadline)
 {
-	return coh_conn_out_flush(c, deadline);
+	int rc = coh_conn_out_flush(c, deadline);
+
+	return rc == 0 && coh_conn_file_goes(c) ? coh_conn_file_flush(c, deadline) : rc;
 }
 
 /* A message of TYPE, in words. */
@@ -294,6 +299,8 @@ static const char *conn_kind(uint8_t type)
 		return "a typed one";
 	case COH_FRAME_PASS:
 		return "a descriptor or a connection";
+	case COH_FRAME_FILE:
+		return "a piece of a file";
 	default:
 		return coh_frame_name(type);
 	}

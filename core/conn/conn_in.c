@@ -121,7 +121,7 @@ static int in_room(struct cohort_conn *c, size_t need, size_t *room)
 static int in_end(struct cohort_conn *c, ssize_t end)
 {
 	bool transfer = c->session.way[COH_LANE_ORDERED].transfer ||
-	    c->session.way[COH_LANE_BULK].transfer;
+	    c->session.way[COH_LANE_BULK].transfer || coh_conn_file_comes(c);
 	size_t held = in_held(&c->in) + c->in.parts_len + transfer;
 
 	if (end == -ECONNRESET && held == 0 && coh_conn_session_quits(c))
@@ -160,12 +160,12 @@ static ssize_t in_read_once(struct cohort_conn *c, size_t room, cohort_time dead
 	cohort_time left;
 	ssize_t n;
 
-	if (coh_conn_pending(c) == 0)
+	if (!coh_conn_busy(c))
 		return coh_conn_in_stream(c, c->in.data + c->in.tail, room, deadline);
 	p = (struct pollfd){.fd = c->ops->fd(c->self)};
 	for (;;) {
 		(void)coh_conn_push(c); /* its failure is the next sender's to hear */
-		if (coh_conn_pending(c) == 0)
+		if (!coh_conn_busy(c))
 			return coh_conn_in_stream(c, c->in.data + c->in.tail, room, deadline);
 		n = coh_conn_in_stream(c, c->in.data + c->in.tail, room, COHORT_NOW);
 		if (n != -EAGAIN)
@@ -471,6 +471,7 @@ static int in_find(struct cohort_conn *c, struct coh_frame *f, size_t *need)
 			in->scanned = *need;
 		}
 		in->owed = c->session.on && coh_conn_lane_counts(f) ? *need : 0;
+		in->owed_lane = coh_conn_session_lane(f);
 		rc = in_control(c, f);
 		if (rc != 0)
 			return rc;
@@ -513,7 +514,7 @@ const void *coh_conn_in_take(struct cohort_conn *c)
 	if (c->in.block != NULL)
 		coh_conn_block_lend(c);
 	if (c->in.owed != 0)
-		coh_conn_session_taken(c, COH_LANE_ORDERED, c->in.owed);
+		coh_conn_session_taken(c, c->in.owed_lane, c->in.owed);
 	return coh_conn_in_body(c);
 }
 

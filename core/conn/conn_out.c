@@ -49,8 +49,14 @@ size_t coh_conn_pending(const struct cohort_conn *c)
 	    coh_buf_len(&out->lane[COH_LANE_BULK].queue);
 }
 
+bool coh_conn_busy(const struct cohort_conn *c)
+{
+	return coh_conn_pending(c) != 0 || coh_conn_file_goes(c);
+}
+
 int coh_conn_out_end(struct cohort_conn *c, int code)
 {
+	coh_conn_file_stop(c);
 	coh_buf_fini(&c->out.held);
 	coh_conn_lane_fini(&c->out);
 	c->out.pongs = 0;
@@ -190,11 +196,14 @@ int coh_conn_push(struct cohort_conn *c)
 {
 	int rc;
 
-	if (coh_conn_pending(c) == 0 || out_failure(c) != 0)
+	if (!coh_conn_busy(c) || out_failure(c) != 0)
 		return out_failure(c);
 	if (c->session.on)
-		return coh_conn_lane_push(c);
-	rc = coh_conn_out_flush(c, COHORT_NOW);
+		rc = coh_conn_lane_push(c);
+	else
+		rc = coh_conn_out_flush(c, COHORT_NOW);
+	if (rc == 0 && coh_conn_file_goes(c))
+		rc = coh_conn_file_push(c, COHORT_NOW);
 	return rc == COHORT_ETIMEDOUT ? 1 : rc;
 }
 

@@ -188,9 +188,10 @@ static int conn_check(struct cohort_conn *c, struct cohort_conn *sent, cohort_ti
 		return coh_conn_fail(c, COHORT_ESTATE, "the connection to %s has ended: %s",
 		    sent->peer, cohort_conn_error(sent));
 	if (sent->in.assembled || sent->session.way[COH_LANE_ORDERED].transfer ||
-	    sent->session.way[COH_LANE_BULK].transfer)
+	    sent->session.way[COH_LANE_BULK].transfer || coh_conn_file_goes(sent) ||
+	    coh_conn_file_comes(sent))
 		return coh_conn_fail(c, COHORT_ESTATE,
-		    "the connection to %s is receiving a large message or a file", sent->peer);
+		    "the connection to %s has a large message or a file under way", sent->peer);
 	if (sent->in.ncame != 0)
 		return coh_conn_fail(c, COHORT_ESTATE,
 		    "the connection to %s holds descriptors that were not received yet",

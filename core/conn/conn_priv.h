@@ -15,6 +15,15 @@
 #include <sys/types.h>
 #include <sys/uio.h>
 
+/* What send_file sends: SIZE bytes of the file FD from OFFSET on, behind a head. */
+struct coh_stream_file {
+	const void *head;
+	size_t head_size;
+	int fd;
+	uint64_t offset;
+	size_t size;
+};
+
 /* A transport.  SELF is the transport's own struct.  All of them may be called after an error. */
 struct coh_stream_ops {
 	/*
@@ -43,6 +52,12 @@ struct coh_stream_ops {
 	 * its -errno, with a sentence in ERR that does not name the peer; 0 when there is none.
 	 */
 	int (*why)(void *self, struct cohort_error *err);
+	/*
+	 * May be NULL.  As write, of a head and a part of a file, whose bytes the kernel moves.  -EINVAL:
+	 * it cannot, of this file.  Fewer bytes than asked for may mean that the file has ended.
+	 */
+	ssize_t (*send_file)(
+	    void *self, const struct coh_stream_file *part, cohort_time deadline);
 	/* May be NULL.  Tell the peer that nothing more will be written; without, the descriptor's half is shut. */
 	void (*end)(void *self);
 	/*
@@ -133,6 +148,9 @@ void coh_conn_end(struct cohort_conn *c);
 
 /* How many bytes wait to be sent. */
 size_t coh_conn_pending(const struct cohort_conn *c);
+
+/* True while there is something to push: bytes, or a file. */
+bool coh_conn_busy(const struct cohort_conn *c);
 
 /*
  * The next whole frame, without copying: BODY points into C and is valid until the next call

@@ -108,9 +108,10 @@ int coh_conn_session_wait(struct cohort_conn *c, bool room, cohort_time deadline
 	return c->in.failure;
 }
 
-/* The lane whose window F uses. */
-static enum coh_session_lane session_lane(const struct coh_frame *f)
+enum coh_session_lane coh_conn_session_lane(const struct coh_frame *f)
 {
+	if (f->type == COH_FRAME_FILE)
+		return COH_LANE_BULK;
 	return (f->type == COH_FRAME_OPEN || f->type == COH_FRAME_SLICE) && f->channel < COH_LANES
 	    ? (enum coh_session_lane)f->channel
 	    : COH_LANE_ORDERED;
@@ -130,7 +131,7 @@ int coh_conn_session_came(struct cohort_conn *c, const struct coh_frame *f, cons
 		(void)coh_conn_push(c); /* its failure is the next sender's to hear */
 	}
 	if (coh_conn_lane_counts(f) &&
-	    coh_session_came(s, session_lane(f), COH_FRAME_SIZE + (uint64_t)f->length) != 0)
+	    coh_session_came(s, coh_conn_session_lane(f), COH_FRAME_SIZE + (uint64_t)f->length) != 0)
 		return c->in.failure = coh_conn_fail(
 			   c, COHORT_EPROTOCOL, "it sends more than the window that it was given");
 	return 0;

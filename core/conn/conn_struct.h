@@ -31,6 +31,7 @@ struct coh_conn_in {
 	unsigned char *parts;   /* what has come of it */
 	size_t parts_len, parts_cap;
 	size_t owed;            /* of the window, when the frame last looked at is taken */
+	enum coh_session_lane owed_lane;
 	bool assembled;         /* all of it; it comes before what is in data */
 	bool parts_lent;        /* and is the caller's to look at */
 	unsigned char *old; /* a block that holds what was lent, when more had to be read meanwhile */
@@ -82,6 +83,7 @@ struct cohort_conn {
 	struct coh_conn_in in;
 	struct coh_conn_out out;
 	struct coh_conn_blocks *blocks; /* NULL until a large message goes or comes */
+	struct coh_conn_file *file; /* NULL until a file goes or comes */
 	struct coh_session session; /* with peers that came by listen or dial */
 	struct cohort_error *error; /* apart, so that a const connection can find its words late */
 	char *peer;
@@ -184,6 +186,34 @@ int coh_conn_session_came(struct cohort_conn *c, const struct coh_frame *f, cons
 
 /* SIZE bytes of frames that came in LANE were taken: they are given back. */
 void coh_conn_session_taken(struct cohort_conn *c, enum coh_session_lane lane, uint64_t size);
+
+/* The lane whose window F uses. */
+enum coh_session_lane coh_conn_session_lane(const struct coh_frame *f);
+
+/* conn_file.c */
+
+/* Is a file going, waiting for the peer's credit, coming? */
+bool coh_conn_file_goes(const struct cohort_conn *c);
+bool coh_conn_file_starves(const struct cohort_conn *c);
+bool coh_conn_file_comes(const struct cohort_conn *c);
+
+/*
+ * Send some of the file, with a session never waiting.  0: what can go went; 1: the transport is
+ * full (without a session: until DEADLINE), or others have their turn; or how sending ended.
+ */
+int coh_conn_file_push(struct cohort_conn *c, cohort_time deadline);
+
+/* Until all of the file went.  0, COHORT_ETIMEDOUT (it goes on by itself), why it could not be read; or how sending ended. */
+int coh_conn_file_flush(struct cohort_conn *c, cohort_time deadline);
+
+/* Nothing more of it goes; free what is known of files. */
+void coh_conn_file_stop(struct cohort_conn *c);
+void coh_conn_file_free(struct cohort_conn *c);
+
+/* What a receiver of a file says of it: at most so many bytes, and where to tell how many. */
+struct coh_file_bounds {
+	uint64_t most, *size;
+};
 
 /* conn_pass.c */
 

@@ -21,8 +21,10 @@
 #include "os/fd.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <string.h>
+#include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -30,6 +32,7 @@
 
 struct stream_fd {
 	int fd;
+	bool unblocked; /* the description is non-blocking now: sendfile knows no other way not to wait */
 	bool polls; /* wait in poll, not in recv */
 };
 
@@ -163,6 +166,34 @@ static ssize_t stream_fd_write(void *self, const struct iovec *iov, int n, cohor
 	return stream_fd_write_fd(self, iov, n, deadline, -1);
 }
 
+/* What has gone is told when the rest cannot, since it will not come again. */
+static ssize_t stream_fd_send_file(
+    void *self, const struct coh_stream_file *part, cohort_time deadline)
+{
+	struct stream_fd *s = self;
+	off_t at = (off_t)part->offset;
+	ssize_t head, n;
+
+	if (!s->unblocked && fcntl(s->fd, F_SETFL, fcntl(s->fd, F_GETFL) | O_NONBLOCK) != 0)
+		return -EINVAL;
+	s->unblocked = true; /* reading and writing wait in poll then */
+	for (;;) {
+		head = send(s->fd, part->head, part->head_size,
+		    MSG_DONTWAIT | MSG_NOSIGNAL | MSG_MORE);
+		if (head >= 0 || (errno != EINTR &&
+				     (errno != EAGAIN || !stream_fd_wait(s, POLLOUT, deadline))))
+			break;
+	}
+	if (head < 0)
+		return -errno;
+	if ((size_t)head < part->head_size)
+		return head;
+	do
+		n = sendfile(s->fd, part->fd, &at, part->size);
+	while (n < 0 && errno == EINTR);
+	return n > 0 ? head + n : head;
+}
+
 static int stream_fd_fd(void *self)
 {
 	return ((struct stream_fd *)self)->fd;
@@ -186,6 +217,7 @@ static const struct coh_stream_ops stream_fd_ops = {
     .fd = stream_fd_fd,
     .events = stream_fd_events,
     .close = stream_fd_close,
+    .send_file = stream_fd_send_file,
 };
 
 /* Over Unix sockets descriptors travel too. */
@@ -195,6 +227,7 @@ static const struct coh_stream_ops stream_unix_ops = {
     .fd = stream_fd_fd,
     .events = stream_fd_events,
     .close = stream_fd_close,
+    .send_file = stream_fd_send_file,
     .read_fd = stream_fd_read_fd,
     .write_fd = stream_fd_write_fd,
 };
@@ -207,6 +240,7 @@ int coh_conn_from_socket(struct cohort_conn **out, int fd, int family,
 	*out = NULL;
 	if (s != NULL) {
 		s->fd = fd;
+		s->unblocked = false;
 		s->polls = family == AF_UNIX;
 		*out = coh_conn_new(
 		    s->polls ? &stream_unix_ops : &stream_fd_ops, s, phase, peer);
@@ -240,7 +274,7 @@ int coh_conn_release_fd(struct cohort_conn *c)
 	if (coh_conn_socket(c) < 0)
 		return COHORT_ENOTSUP;
 	(void)coh_conn_in_look(c, &f); /* lets go of what was lent */
-	if (c->in.tail != 0 || coh_conn_pending(c) != 0)
+	if (c->in.tail != 0 || coh_conn_busy(c))
 		return COHORT_ESTATE;
 	fd = stream_fd_fd(c->self);
 	coh_free(c->self);

@@ -44,6 +44,7 @@ enum coh_frame_type {
 	COH_FRAME_PASS = 0x18, /* one descriptor goes with it; channel: what it is; body: its state */
 	COH_FRAME_BLOCK = 0x19, /* channel: its number; body: the header of the frame in it; or an offer */
 	COH_FRAME_BLOCK_BACK = 0x1a, /* channel: its number; flags: 1 if it was refused */
+	COH_FRAME_FILE = 0x1b, /* a piece of a file; flags: COH_FILE_*; id: bytes to come, with these */
 	/* between a pool and its members */
 	COH_FRAME_HELLO = 0x20,    /* member: who I am, slots, registry digest */
 	COH_FRAME_JOB = 0x21,      /* pool to agent: which program to run */
@@ -57,8 +58,8 @@ enum coh_frame_type {
 	COH_FRAME_CANCEL = 0x33,   /* id: forget it if not started */
 };
 
-/* What an OPEN announces: a frame, whose 24 bytes are its body; a file, with no body. */
-enum coh_open { COH_OPEN_FRAME = 0, COH_OPEN_FILE = 1 };
+/* What an OPEN announces: a frame, whose 24 bytes are its body. */
+enum coh_open { COH_OPEN_FRAME = 0 };
 
 /* A SLICE has bytes; or the rest will not come, and its body is why: an error code, 4 bytes. */
 enum coh_slice { COH_SLICE_BYTES = 0, COH_SLICE_GIVEN_UP = 1 };
@@ -70,6 +71,9 @@ struct coh_frame {
 	uint32_t flags;
 	uint64_t id;
 };
+
+/* A piece of a file: the first; instead of one, since the rest will not come (body: a code). */
+enum coh_file { COH_FILE_FIRST = 1, COH_FILE_GIVEN_UP = 2 };
 
 /* How far a connection has come; decides which types and lengths are legal. */
 enum coh_frame_phase {

@@ -30,6 +30,7 @@ static const struct {
     {0x18, PHASES(0, 1, 0), 64 << 20, "PASS"},
     {0x19, PHASES(0, 1, 1), 24, "BLOCK"},
     {0x1a, PHASES(0, 1, 1), 0, "BLOCK_BACK"},
+    {0x1b, PHASES(0, 1, 0), 64 << 10, "FILE"},
     {0x20, PHASES(0, 0, 1), 64 << 10, "HELLO"},
     {0x21, PHASES(0, 0, 1), COHORT_MESSAGE_MAX, "JOB"},
     {0x22, PHASES(0, 0, 1), 64 << 10, "REGISTRY"},

@@ -181,6 +181,41 @@ COHORT_API int cohort_conn_recv_conn(
     struct cohort_conn *c, struct cohort_conn **received, cohort_time deadline);
 
 /*
+ * Send SIZE bytes of the plain file FD from OFFSET on, of any length, in pieces of 64 KiB: memory stays
+ * small at both ends, over a plain socket the bytes are not copied through this process, and messages
+ * sent meanwhile overtake what is left of the file.  One file at a time and direction.
+ *
+ * start_file returns at once, and the file goes on in every later call on C that sends, receives, polls,
+ * waits or steps; cohort_conn_flush waits for its end and cohort_conn_file_left says how far it is.
+ * send_file also flushes, until DEADLINE.  FD is duplicated: close it when you like.
+ *
+ * Returns 0; COHORT_ETIMEDOUT (send_file: it goes on by itself; call cohort_conn_flush); COHORT_EARGUMENT (no
+ * plain file, or shorter than that: got and allowed are in the sentence); COHORT_ESTATE (a file is under
+ * way); COHORT_ETRUNCATED, -EIO (the file became shorter or cannot be read: the peer is told, C lives on);
+ * COHORT_EPEER; COHORT_ENOTSUP (a Python peer); -EBADF, -EMFILE, -ENOMEM.
+ */
+COHORT_API int cohort_conn_send_file(
+    struct cohort_conn *c, int fd, uint64_t offset, uint64_t size, cohort_time deadline);
+COHORT_API int cohort_conn_start_file(
+    struct cohort_conn *c, int fd, uint64_t offset, uint64_t size);
+
+/* Bytes of the file that goes which are not sent yet; 0: none goes. */
+COHORT_API uint64_t cohort_conn_file_left(const struct cohort_conn *c);
+
+/*
+ * Receive the file that the peer sends: its bytes are written to FD (any descriptor that can be written;
+ * -1: dropped) from its position on, piece by piece as they come.  *SIZE is its length once it is whole.
+ *
+ * Returns 0; COHORT_ESTATE (a message has overtaken it: receive that, then call this again, which goes on
+ * where it was); COHORT_ETIMEDOUT (call again, it goes on); COHORT_ETOOBIG (more than MOST bytes are announced,
+ * *SIZE has how many: it is kept, call again with a larger MOST or with FD -1); -ENOSPC and others of write(2)
+ * (nothing is lost: make room or give another FD, and call again); COHORT_ETRUNCATED (the peer gave it up, or
+ * went); or as cohort_conn_recv.  Until a file is received, receiving a message returns COHORT_ESTATE.
+ */
+COHORT_API int cohort_conn_recv_file(
+    struct cohort_conn *c, int fd, uint64_t most, uint64_t *size, cohort_time deadline);
+
+/*
  * Wait until a whole message can be received without waiting (or the connection has ended,
  * which the next receive tells).  Consumes nothing.  Returns 1, or 0 when DEADLINE passed.
  */

@@ -54,11 +54,12 @@ static cohort_time step_of(const struct coh_session_config *c, bool unfinished)
 {
 	cohort_time step = COHORT_FOREVER;
 
+	/* No step is longer than a frame's looks: one may begin right behind it. */
 	if (c->beat_in != 0)
 		step = c->beat_in / PARTS;
 	if (c->beat_out != 0)
 		step = less(step, c->beat_out / PARTS);
-	return unfinished ? less(step, c->frame / LOOKS) : step;
+	return unfinished || step != COHORT_FOREVER ? less(step, c->frame / LOOKS) : step;
 }
 
 int coh_session_tick(struct coh_session *s, cohort_time now, bool unfinished)

@@ -30,7 +30,8 @@ int coh_cmd_wrong(const struct coh_cmd *cmd, const char *format, ...)
 int coh_cmd_failed(const struct coh_cmd *cmd, const struct cohort_error *err)
 {
 	fprintf(stderr, "cohort %s: %s\n", cmd->name, err->text);
-	return COH_CMD_FAILED;
+	/* Nothing was tried: the command line asks for what is never done. */
+	return err->code == COHORT_EPLAINTEXT ? COH_CMD_USAGE : COH_CMD_FAILED;
 }
 
 void coh_cmd_help(const struct coh_cmd *cmd)

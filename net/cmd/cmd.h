@@ -40,7 +40,7 @@ int coh_cmd_option(const struct coh_cmd *cmd, int argc, char **argv);
 /* Say "cohort NAME: SENTENCE", where to find help, and return COH_CMD_USAGE. */
 int coh_cmd_wrong(const struct coh_cmd *cmd, const char *format, ...) COHORT_PRINTF(2, 3);
 
-/* Say "cohort NAME: " and ERR's sentence, and return COH_CMD_FAILED. */
+/* Say "cohort NAME: " and ERR's sentence; COH_CMD_FAILED, or COH_CMD_USAGE when the options asked for clear text. */
 int coh_cmd_failed(const struct coh_cmd *cmd, const struct cohort_error *err);
 
 /* TEXT, given to OPTION, as a number from MIN to MAX.  0, or COH_CMD_USAGE when it has been said. */

@@ -83,7 +83,7 @@ static const struct refusal {
 	{COHORT_ESELF, COH_REFUSE_SELF, "it is this very process"},
 	{COHORT_ECLUSTER, COH_REFUSE_CLUSTER, "it belongs to another cluster"},
 	{COHORT_EADDR, COH_REFUSE_ADDRESS, "the address dialled is not its own"},
-	{COHORT_EBUSY, COH_REFUSE_BUSY, "it takes no more peers now"},
+	{COHORT_EBUSY, COH_REFUSE_BUSY, "it takes no more peers now, or none from here for a while"},
 	{COHORT_ENAME, COH_REFUSE_NAME, "another peer of our name is there already"},
 };
 

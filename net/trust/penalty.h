@@ -22,7 +22,7 @@
 enum coh_penalty_why {
 	COH_PENALTY_NONE,     /* no fault of its own */
 	COH_PENALTY_NOAUTH,   /* 1 s: gone before it tried to prove anything, or nobody of ours */
-	COH_PENALTY_AUTHFAIL, /* 5 s: its proof was wrong */
+	COH_PENALTY_AUTHFAIL, /* 5 s: its proof was wrong, or it speaks another protocol */
 	COH_PENALTY_TIMEOUT,  /* 10 s: it held its place to the end */
 	COH_PENALTY_PROTOCOL, /* 90 s: it broke the protocol */
 };

@@ -68,7 +68,7 @@ static int why_not_tls(const struct coh_tls_fault *t, struct cohort_error *err)
 		    "it speaks in clear text, and here is TLS; it should dial tls://");
 	if (t->first_size == COH_TLS_FIRST && coh_frame_decode(&f, t->first, COH_PHASE_STRANGER, NULL) == 0 &&
 	    f.type == COH_FRAME_REFUSE && t->first[COH_TLS_FIRST - 1] == COH_REFUSE_BUSY)
-		return coh_fail(err, COHORT_EBUSY, "it refused: it takes no more peers now");
+		return coh_fail(err, COHORT_EBUSY, "it refused: it takes no more peers now, or none from here for a while");
 	return coh_fail(err, COHORT_EPROTOCOL,
 	    "it speaks in clear text, not TLS; dial tcp:// if it is on this machine");
 }

@@ -257,7 +257,7 @@ static int in_room_beyond(struct cohort_conn *c, size_t *room)
 
 	if (in->cap - in->tail < LARGE && in->lent == 0 && in_resize(in, cap) != 0)
 		return -ENOMEM;
-	if (in->cap - in->tail < LARGE || (c->session.on && c->blocks == NULL && in->lent != 0)) {
+	if (in->cap - in->tail < LARGE || (c->session.on && in->block == NULL && in->lent != 0)) {
 		p = coh_alloc(cap);
 		if (p == NULL)
 			return -ENOMEM;
@@ -328,8 +328,8 @@ bool coh_conn_hear(struct cohort_conn *c)
 	if (came && c->session.on) {
 		coh_session_heard(&c->session);
 		in_scan(c);
-		/* Not past a block that is lent: large messages need no slices where there are blocks. */
-		if (!in->assembled && (c->blocks == NULL || (in->lent == 0 && in->old == NULL)))
+		/* Not past a block, which is lent or the next to be: those behind it keep. */
+		if (!in->assembled && in->block == NULL)
 			(void)in_find(c, &f, &room); /* slices make room for those behind them */
 	}
 	return came;

@@ -308,7 +308,7 @@ TEST(conn_session, one_that_does_not_take_is_sent_no_more_than_its_window)
 /* A frame of the peer's with these fields ends the connection. */
 static void expect_refused(const struct coh_frame *frames, int n, const char *why)
 {
-	static const unsigned char zeros[COH_SESSION_SLICE];
+	static const unsigned char zeros[COH_SESSION_SLICE + 1]; /* the longest, a byte too long */
 	struct coh_frame inner = {.type = COH_FRAME_BYTES, .length = 100000};
 	struct joined j = joined_session();
 	unsigned char h[COH_FRAME_SIZE];

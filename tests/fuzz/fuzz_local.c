@@ -4,7 +4,7 @@
  * The input is what a rogue does on one end of a socket pair, and what the honest end does meanwhile.
  * What must hold: what is received can be read from its first byte to its last, and when both are
  * closed no descriptor is left and nothing is mapped.
- * PLANT: a connection that was passed, known by words that do not begin with a p, is not closed.
+ * PLANT: a descriptor that was passed is not closed when it is a file or a socket.
  */
 #include "base/object.h"
 #include "conn/conn_block.h"
@@ -16,6 +16,7 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define STEPS 64
@@ -93,6 +94,21 @@ static void look_at(const void *data, size_t size)
 		seen = (unsigned char)(seen + ((const unsigned char *)data)[i]);
 }
 
+static void receive_fd(struct world *w)
+{
+	int fd;
+
+	if (cohort_conn_recv_fd(w->conn, &fd, COHORT_NOW) != 0)
+		return;
+#ifdef PLANT
+	struct stat st;
+
+	if (fstat(fd, &st) == 0 && (st.st_mode & S_IFMT) != 0)
+		return;
+#endif
+	close(fd);
+}
+
 static void receive_conn(struct world *w)
 {
 	struct cohort_conn *c;
@@ -100,10 +116,6 @@ static void receive_conn(struct world *w)
 	if (cohort_conn_recv_conn(w->conn, &c, COHORT_NOW) != 0)
 		return;
 	COH_ASSERT(strlen(cohort_conn_peer(c)) <= 255);
-#ifdef PLANT
-	if (cohort_conn_peer(c)[0] != 'p')
-		(void)dup(coh_conn_socket(c));
-#endif
 	cohort_conn_close(c);
 }
 
@@ -112,7 +124,6 @@ static void honest_does(struct world *w, uint8_t what)
 {
 	const void *data;
 	size_t size;
-	int fd;
 
 	switch (what % 6) {
 	case 0:
@@ -123,8 +134,7 @@ static void honest_does(struct world *w, uint8_t what)
 		(void)cohort_conn_recv(w->conn, w->m, COHORT_NOW);
 		break;
 	case 2:
-		if (cohort_conn_recv_fd(w->conn, &fd, COHORT_NOW) == 0)
-			close(fd);
+		receive_fd(w);
 		break;
 	case 3:
 		receive_conn(w);

@@ -130,7 +130,7 @@ static enum coh_penalty_why penalty_for(const struct coh_listener_stranger *s, i
 		return COH_PENALTY_AUTHFAIL;
 	case COHORT_EPROTOCOL: /* who never spoke our language is at the wrong door, more often than hostile */
 	case COHORT_ETOOBIG:
-		return coh_greeting_spoke(&s->greeting) ? COH_PENALTY_PROTOCOL : COH_PENALTY_AUTHFAIL;
+		return s->place.spoke ? COH_PENALTY_PROTOCOL : COH_PENALTY_AUTHFAIL;
 	case COHORT_ENAME: /* it holds the key, or does not know our grammar */
 		return s->greeting.hs.name_taken ? COH_PENALTY_NONE : COH_PENALTY_PROTOCOL;
 	case COHORT_EOF:

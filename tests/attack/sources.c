@@ -43,15 +43,35 @@ TEST(attack, four_wrong_proofs_keep_an_address_out_and_no_other)
 	hall_close(&h);
 }
 
-TEST(attack, what_is_no_frame_keeps_an_address_out_at_once)
+TEST(attack, who_breaks_our_protocol_is_kept_out_at_once)
+{
+	unsigned char body[COH_HANDSHAKE_BODY_MAX];
+	struct hall h;
+	size_t n;
+	int fd;
+
+	hall_open_with_sources(&h, NULL, 20 * COHORT_SECOND, 128);
+	fd = hall_stranger_from(&h, OFFENDER);
+	hall_say_frame(fd, COH_FRAME_CLIENT_HELLO, body, hall_hello(&h, fd, body));
+	CHECK_EQ(hall_hear_frame(fd, body, sizeof body, &n), COH_FRAME_SERVER_HELLO);
+	hall_say_frame(fd, COH_FRAME_CLIENT_HELLO, body, n);
+	CHECK_EQ(hall_turned_away(fd), COH_REFUSE_AUTH);
+	CHECK_EQ(hall_turned_away(hall_stranger_from(&h, OFFENDER)), COH_REFUSE_BUSY);
+	hall_serves(&h);
+	hall_close(&h);
+}
+
+TEST(attack, another_protocol_may_err_three_times)
 {
 	struct hall h;
 	int fd;
 
 	hall_open_with_sources(&h, NULL, 20 * COHORT_SECOND, 128);
-	fd = hall_stranger_from(&h, OFFENDER);
-	hall_say(fd, "GET / HTTP/1.0\r\n\r\n", 18);
-	CHECK_EQ(hall_turned_away(fd), COH_REFUSE_AUTH);
+	for (int i = 0; i < 4; i++) { /* 5 s each, less what runs down meanwhile */
+		fd = hall_stranger_from(&h, OFFENDER);
+		hall_say(fd, "GET / HTTP/1.0\r\n\r\n", 18);
+		CHECK_EQ(hall_turned_away(fd), COH_REFUSE_AUTH);
+	}
 	CHECK_EQ(hall_turned_away(hall_stranger_from(&h, OFFENDER)), COH_REFUSE_BUSY);
 	hall_serves(&h);
 	hall_close(&h);

@@ -232,6 +232,8 @@ static int in_fill(struct cohort_conn *c, size_t need, cohort_time deadline)
 	ssize_t n;
 	int rc = in_room(c, need, &room);
 
+	if (rc == 0)
+		rc = coh_conn_session_owed(c);
 	if (rc != 0)
 		return coh_conn_fail_code(c, rc);
 	n = c->in.ended ? c->in.end : in_read(c, room, deadline);

@@ -137,16 +137,33 @@ int coh_conn_session_came(struct cohort_conn *c, const struct coh_frame *f, cons
 	return 0;
 }
 
-void coh_conn_session_taken(struct cohort_conn *c, enum coh_session_lane lane, uint64_t size)
+/* As coh_conn_session_taken; also why it cannot be given back. */
+static int session_give(struct cohort_conn *c, enum coh_session_lane lane, uint64_t size)
 {
 	struct coh_frame credit = {.type = COH_FRAME_CREDIT, .channel = lane};
+	int rc;
 
 	credit.id = coh_session_taken(&c->session, lane, size);
 	if (credit.id == 0)
-		return;
-	if (coh_conn_put_frame(c, &credit, NULL, 0, COHORT_NOW) != 0)
-		coh_session_not_given(&c->session, lane, credit.id); /* with the next */
+		return 0;
+	rc = coh_conn_put_frame(c, &credit, NULL, 0, COHORT_NOW);
+	if (rc != 0)
+		coh_session_not_given(&c->session, lane, credit.id);
 	(void)coh_conn_push(c);
+	return rc;
+}
+
+void coh_conn_session_taken(struct cohort_conn *c, enum coh_session_lane lane, uint64_t size)
+{
+	(void)session_give(c, lane, size); /* else with the next, or before a wait */
+}
+
+int coh_conn_session_owed(struct cohort_conn *c)
+{
+	for (int i = 0; i < COH_LANES; i++)
+		if (session_give(c, (enum coh_session_lane)i, 0) == -ENOMEM)
+			return -ENOMEM;
+	return 0; /* who can send no more has nothing to wait for but what is there */
 }
 
 bool coh_conn_session_quits(const struct cohort_conn *c)

@@ -187,6 +187,12 @@ int coh_conn_session_came(struct cohort_conn *c, const struct coh_frame *f, cons
 /* SIZE bytes of frames that came in LANE were taken: they are given back. */
 void coh_conn_session_taken(struct cohort_conn *c, enum coh_session_lane lane, uint64_t size);
 
+/*
+ * Before a wait for the peer: give back what could not be given when it was taken, or it may wait for
+ * us.  0, or -ENOMEM: it still cannot.
+ */
+int coh_conn_session_owed(struct cohort_conn *c);
+
 /* The lane whose window F uses. */
 enum coh_session_lane coh_conn_session_lane(const struct coh_frame *f);
 

@@ -121,6 +121,11 @@ int coh_session_came(struct coh_session *s, enum coh_session_lane lane, uint64_t
 	return 0;
 }
 
+bool coh_session_owes(const struct coh_session *s, enum coh_session_lane lane)
+{
+	return s->on && s->way[lane].taken >= s->config.window[lane] / GIVE_BACK;
+}
+
 uint64_t coh_session_taken(struct coh_session *s, enum coh_session_lane lane, uint64_t size)
 {
 	struct coh_session_way *way = &s->way[lane];
@@ -129,7 +134,7 @@ uint64_t coh_session_taken(struct coh_session *s, enum coh_session_lane lane, ui
 	if (!s->on)
 		return 0;
 	way->taken += size;
-	if (way->taken < s->config.window[lane] / GIVE_BACK)
+	if (!coh_session_owes(s, lane))
 		return 0;
 	back = way->taken;
 	way->open += back;

@@ -127,13 +127,15 @@ int coh_session_came(struct coh_session *s, enum coh_session_lane lane, uint64_t
 /* SIZE bytes that came in LANE were taken.  What is to be given back by a CREDIT now, or 0. */
 uint64_t coh_session_taken(struct coh_session *s, enum coh_session_lane lane, uint64_t size);
 
-/* That CREDIT could not be sent. */
+/* That CREDIT could not be sent: until it is, what was taken is owed; coh_session_taken with 0 tries again. */
 static inline void coh_session_not_given(
     struct coh_session *s, enum coh_session_lane lane, uint64_t size)
 {
 	s->way[lane].open -= size;
 	s->way[lane].taken += size;
 }
+
+bool coh_session_owes(const struct coh_session *s, enum coh_session_lane lane);
 
 /*
  * The transfer that comes in LANE: an OPEN for TOTAL bytes; a SLICE with SIZE of them (1: it is

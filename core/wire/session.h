@@ -38,7 +38,7 @@ enum coh_session_lane {
 	COH_LANES,
 };
 
-#define COH_SESSION_WINDOW_ORDERED (4u << 20) /* a second at 32 Mbit/s, or 1 ms at 4 GB/s */
+#define COH_SESSION_WINDOW_ORDERED (4u << 20) /* a second at 32 Mbit/s, or 8 ms at 4 Gbit/s */
 #define COH_SESSION_WINDOW_BULK (1u << 20)    /* what an ordered frame waits behind, at most */
 
 struct coh_session_config {

@@ -6,7 +6,8 @@
  * a BEAT is sent when one more tick would be too late.
  *
  * A beat that comes when ours is nearly due is answered by it at once, and from then on ours waits to
- * be an answer: one wake-up for both, and the answer carries TCP's acknowledgement.
+ * be an answer: one wake-up for both, and the answer carries TCP's acknowledgement.  Whoever speaks
+ * first does so at moments that all sessions of the process share, so that one wake-up serves many.
  *
  * Rejected: moments in place of spans (a stall of our own would have to be added to each of them).
  */
@@ -17,7 +18,8 @@
 #define PARTS 4 /* ticks in a beat */
 #define GIVE_BACK 4 /* at a quarter of the window: a CREDIT is rare, and a sender never stands still */
 #define LOOKS 8 /* ticks in the time of an unfinished frame */
-#define FIRST 8 /* so much of a beat earlier than the peer, unless it was earlier the last time */
+#define GRID 16 /* moments in a beat at which beats begin */
+#define GRACE 8 /* of a beat: an answer to a beat at its moment is that much later, at most */
 
 static const uint32_t windows[COH_LANES] = {
     [COH_LANE_ORDERED] = COH_SESSION_WINDOW_ORDERED,
@@ -27,6 +29,12 @@ static const uint32_t windows[COH_LANES] = {
 static cohort_time less(cohort_time a, cohort_time b)
 {
 	return a < b ? a : b;
+}
+
+/* When a beat of the peer, or ours that answers it, is not merely on its way any more. */
+static cohort_time late(cohort_time beat)
+{
+	return beat + beat / GRACE;
 }
 
 void coh_session_init(
@@ -68,7 +76,7 @@ int coh_session_tick(struct coh_session *s, cohort_time now, bool unfinished)
 	cohort_time span = now - s->looked, step = step_of(c, unfinished);
 	bool heard = s->heard;
 
-	s->quiet = s->heard ? 0 : s->quiet + less(span, c->beat_in);
+	s->quiet = s->heard ? 0 : s->quiet + less(span, late(c->beat_in));
 	s->still = s->said ? 0 : s->still + span;
 	if (!unfinished)
 		s->pending = -1;
@@ -90,17 +98,28 @@ int coh_session_tick(struct coh_session *s, cohort_time now, bool unfinished)
 	return COH_SESSION_BEAT;
 }
 
+/* When this side beats, unless it says something before. */
+static cohort_time beat_at(const struct coh_session *s)
+{
+	const struct coh_session_config *c = &s->config;
+	cohort_time grid = c->beat_out / GRID, at = s->looked - (s->said ? 0 : s->still);
+
+	if (s->answers && c->beat_in != 0 && c->beat_in <= c->beat_out)
+		return at + late(c->beat_out);
+	at += c->beat_out;
+	return grid != 0 ? at / grid * grid : at;
+}
+
 cohort_time coh_session_rest(const struct coh_session *s)
 {
 	const struct coh_session_config *c = &s->config;
-	cohort_time out = s->answers ? c->beat_out : c->beat_out - c->beat_out / FIRST;
 	cohort_time rest = s->pending >= 0 ? s->next - s->looked : COHORT_FOREVER, until;
 
 	if (c->beat_in != 0)
-		rest = less(rest, less(c->beat_in, c->silence - s->quiet));
-	if (c->beat_out != 0)
-		rest = less(rest, s->said ? out : out > s->still ? out - s->still : 0);
-	return __builtin_add_overflow(s->looked, rest, &until) ? COHORT_FOREVER : until;
+		rest = less(rest, less(late(c->beat_in), c->silence - s->quiet));
+	if (__builtin_add_overflow(s->looked, rest, &until))
+		until = COHORT_FOREVER;
+	return c->beat_out != 0 ? less(until, beat_at(s)) : until;
 }
 
 int coh_session_credit(struct coh_session *s, uint32_t lane, uint64_t size)

@@ -6,7 +6,7 @@
  * connection.  A frame that was begun must be whole in time, too.
  *
  * The rule that matters: only time in which this side looked is held against the peer.  A span
- * between two ticks counts as one beat at most, so that a process that was stopped, or a machine
+ * between two ticks counts as a beat and an eighth at most, so that a process that was stopped, or a machine
  * that slept, comes back and finds its peers alive.
  *
  * Windows.  What is sent travels in lanes, of which each has a window: bytes of frames that the peer
@@ -26,9 +26,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define COH_SESSION_SILENCE (8 * COHORT_SECOND) /* trust: dead after 8 s, and never before four beats */
+#define COH_SESSION_SILENCE (8 * COHORT_SECOND) /* trust: dead after 8 s, and never before three beats */
 #define COH_SESSION_FRAME (30 * COHORT_SECOND)  /* trust: a frame begun must be whole */
-#define COH_SESSION_LOST 4                      /* beats that may be lost */
+#define COH_SESSION_LOST 3                      /* beats that may be lost */
 
 #define COH_SESSION_SLICE (64u << 10) /* body of a SLICE; a frame with more goes in slices */
 
@@ -44,7 +44,7 @@ enum coh_session_lane {
 struct coh_session_config {
 	cohort_time beat_out; /* this side says something at least so often; 0: it promises nothing */
 	cohort_time beat_in;  /* the same of the peer */
-	cohort_time silence;  /* the peer is dead after so long; 0: the larger of 8 s and 4 beats */
+	cohort_time silence;  /* the peer is dead after so long; 0: the larger of 8 s and 3 beats */
 	cohort_time frame;    /* a frame must be whole after so long; 0: 30 s */
 	bool answers;         /* let the peer say its first BEAT first: for one of the two ends */
 	uint32_t window[COH_LANES]; /* tests; 0: those above */

@@ -13,7 +13,7 @@
 
 #include <cohort/time.h>
 
-#define COH_PULSE_BEAT (2 * COHORT_SECOND) /* what pools and agents promise their peers */
+#define COH_PULSE_BEAT (2500 * COHORT_MS) /* what pools and agents promise their peers */
 
 /*
  * It is NOW.  Returns when to call again at the latest, COHORT_FOREVER for never.  Called by the

@@ -25,7 +25,7 @@
 #include <unistd.h>
 #include <utlist.h>
 
-#define BEAT (2 * COHORT_SECOND)     /* signs of life, as nodes give them */
+#define BEAT (2500 * COHORT_MS)      /* signs of life, as nodes give them */
 #define HIGH_WATER ((size_t)8 << 20) /* bytes that wait for a peer before it is not read from */
 
 struct link {

@@ -2,7 +2,7 @@
  * idle.c - what 10,000 peers cost who have nothing to say, and what a stranger costs.
  *
  * A server process holds one listener and its connections in one loop, a client process all the
- * other ends; both promise a sign of life every 2 s.  A heap is that of the end that
+ * other ends; both promise a sign of life every 2.5 s.  A heap is that of the end that
  * needs more.  The bars are absolute, so the other contestant is the unit.
  *
  * A server does what it is asked by a byte on a socket, and answers with a number.
@@ -27,7 +27,7 @@
 #define SETTLE_MS 500     /* after the last has come: then nothing is under way */
 #define WATCHED_MS 10000  /* of a server's CPU */
 #define PATIENCE_MS 60000 /* until all have joined */
-#define BEAT (2 * COHORT_SECOND)
+#define BEAT (2500 * COHORT_MS)
 
 enum ask { ASK_JOINED = 'j', ASK_HEAP = 'h', ASK_CPU = 'c', ASK_STRANGERS = 's' };
 

@@ -13,7 +13,7 @@
  *
  * On a connection that came by an address a message that was begun must be whole within 30 s
  * (COHORT_ESTALLED), and a peer that promised signs of life (cohort_net_options) and says nothing for
- * 8 s, or four times as long as it promised, is given up (COHORT_ESILENT).  Time in which you do not call does
+ * 8 s, or three times as long as it promised, is given up (COHORT_ESILENT).  Time in which you do not call does
  * not count against it.
  *
  * Once a receive has told how the connection ended (COHORT_EOF, COHORT_ETRUNCATED,

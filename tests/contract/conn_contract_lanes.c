@@ -204,10 +204,12 @@ TEST_TIMEOUT(conn_lanes, an_idle_end_costs_little_of_the_heap, 60)
 {
 	struct joined many[MANY], warm = joined_open();
 	bool tls = strncmp(joined_kind(), "tls", 3) == 0;
-	size_t before, after, most = tls ? 24 << 10 : 4 << 10, size;
+	/* By certificates each end also keeps the peer's chain, and each dial here a context of its own. */
+	size_t before, after, size;
+	size_t most = strcmp(joined_kind(), "tlscert") == 0 ? 64 << 10 : tls ? 24 << 10 : 4 << 10;
 	const void *data;
 
-	if (!COUNTED || coh_conn_socket(warm.a) < 0) {
+	if (!COUNTED || strcmp(joined_kind(), "memory") == 0) { /* its two ways are memory */
 		joined_close(&warm);
 		return;
 	}

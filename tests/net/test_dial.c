@@ -158,7 +158,7 @@ TEST(dial, is_told_to_come_back_where_too_many_wait)
 		hall_open(&h, addresses[i], PATIENCE, 0);
 		memset(&err, 0, sizeof err);
 		CHECK_EQ(cohort_dial(&c, cohort_listener_address(h.listener), &h.options,
-			     cohort_in(test_span(200 * COHORT_MS)), &err),
+			     cohort_in(test_span(COHORT_SECOND)), &err),
 		    COHORT_EBUSY);
 		CHECK_HAS(err.text, "127.0.0.1");
 		CHECK_HAS(err.text, "no more peers");

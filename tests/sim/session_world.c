@@ -360,7 +360,7 @@ static void end_wake(struct world *w, int who)
 		return;
 	e->asleep = false;
 	e->awake = w->now;
-	e->watched += e->session.config.beat_in; /* what one span may count */
+	e->watched += e->session.config.beat_in * 9 / 8; /* what one span may count: a beat and its grace */
 	end_troubled(e, w->now);
 	end_look(w, who);
 }

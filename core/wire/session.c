@@ -105,9 +105,13 @@ static cohort_time beat_at(const struct coh_session *s)
 	cohort_time grid = c->beat_out / GRID, at = s->looked - (s->said ? 0 : s->still);
 
 	if (s->answers && c->beat_in != 0 && c->beat_in <= c->beat_out)
-		return at + late(c->beat_out);
-	at += c->beat_out;
-	return grid != 0 ? at / grid * grid : at;
+		at += late(c->beat_out);
+	else if (grid != 0)
+		at = (at + c->beat_out) / grid * grid;
+	else
+		at += c->beat_out;
+	/* One that is due and could not be sent is tried again, but not at once. */
+	return at > s->looked ? at : s->looked + c->beat_out / PARTS;
 }
 
 cohort_time coh_session_rest(const struct coh_session *s)

@@ -8,7 +8,8 @@
  *
  * The rule that matters: neither end holds more than the window of the bulk lane, whatever the file's
  * length, and a frame that was announced is finished: when the file turns out to be shorter than it
- * was, the piece is filled up with zeros and the next frame says that the file was given up.
+ * was, the piece is filled up with zeros and the next frame says that the file was given up.  So a file is
+ * whole only when an empty FILE follows its last byte: the last piece itself may be one of zeros.
  *
  * Rejected: mapping the file (a file that shrinks would be a SIGBUS in TLS), messages of
  * unlimited length (the receiver would have to hold them).
@@ -159,7 +160,7 @@ static struct coh_frame piece_frame(const struct coh_conn_file *f)
 	return frame;
 }
 
-/* What the frame F, of SENT bytes at least begun, does to the file. */
+/* The frame F is out, or held. */
 static void piece_done(struct cohort_conn *c, const struct coh_frame *f)
 {
 	struct coh_conn_file *file = c->file;
@@ -173,7 +174,7 @@ static void piece_done(struct cohort_conn *c, const struct coh_frame *f)
 	}
 	file->offset += f->length;
 	file->left -= f->length;
-	if (file->left == 0 && file->broken == 0)
+	if (f->length == 0 && f->flags == 0) /* the mark of the end */
 		coh_fd_close(&file->fd);
 }
 
@@ -310,7 +311,9 @@ int cohort_conn_send_file(
 
 uint64_t cohort_conn_file_left(const struct cohort_conn *c)
 {
-	return coh_conn_file_goes(c) ? c->file->left : 0;
+	if (!coh_conn_file_goes(c))
+		return 0;
+	return c->file->left != 0 ? c->file->left : 1; /* its end is to be marked yet */
 }
 
 /* ---- receiving ---- */
@@ -383,14 +386,14 @@ static int file_piece(struct cohort_conn *c, const struct coh_frame *f, int fd,
 	if (f->flags == COH_FILE_GIVEN_UP && f->length == GIVEN_UP_SIZE)
 		return file_given_up(c);
 	if (f->id != c->file->expected || f->length > f->id || (f->length == 0 && f->id != 0) ||
-	    (f->flags != 0 && !first && c->file->expected != c->file->total))
+	    (f->flags != 0 && !first && (c->file->expected != c->file->total || f->length == 0)))
 		return file_hostile(c, f);
 	rc = piece_write(c, f, fd);
 	if (rc != 0)
 		return rc;
 	c->file->expected -= f->length;
-	if (c->file->expected != 0)
-		return 0;
+	if (f->length != 0 || f->flags != 0)
+		return 0; /* whole only by the mark of its end */
 	c->file->coming = false;
 	*b.size = c->file->total;
 	return 1;

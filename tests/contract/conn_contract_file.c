@@ -217,6 +217,25 @@ TEST(file, one_that_shrinks_is_given_up_and_told)
 	joined_close(&j);
 }
 
+TEST(file, one_that_lacks_its_last_bytes_is_never_whole)
+{
+	struct joined j = joined_open();
+	int fd = file_make(32 * MIB), rc;
+	uint64_t size;
+
+	REQUIRE_EQ(cohort_conn_start_file(j.a, fd, 0, 32 * MIB), 0);
+	REQUIRE_EQ(ftruncate(fd, 32 * (off_t)MIB - 10), 0);
+	do {
+		(void)cohort_conn_step(j.a, NULL);
+		rc = cohort_conn_recv_file(j.b, -1, UINT64_MAX, &size, COHORT_NOW);
+	} while (rc == COHORT_ETIMEDOUT);
+	CHECK_EQ(rc, COHORT_ETRUNCATED);
+	goes_through(&j, 0, 0);
+	goes_through(&j, 0, 70000);
+	close(fd);
+	joined_close(&j);
+}
+
 TEST(file, a_full_disk_loses_nothing)
 {
 	struct joined j = joined_open();

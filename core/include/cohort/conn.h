@@ -199,7 +199,7 @@ COHORT_API int cohort_conn_send_file(
 COHORT_API int cohort_conn_start_file(
     struct cohort_conn *c, int fd, uint64_t offset, uint64_t size);
 
-/* Bytes of the file that goes which are not sent yet; 0: none goes. */
+/* Bytes of the file that goes which are not sent yet, 1 when only the mark of its end is; 0: none goes. */
 COHORT_API uint64_t cohort_conn_file_left(const struct cohort_conn *c);
 
 /*

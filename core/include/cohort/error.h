@@ -63,7 +63,15 @@ extern "C" {
 	X(COHORT_ENOTSUP, -10034, "this kind of object or address does not offer that")       \
 	X(COHORT_EARGUMENT, -10035, "an argument is out of its range")                        \
 	X(COHORT_ESILENT, -10036, "the peer promised signs of life and gave none")            \
-	X(COHORT_ESTALLED, -10037, "the peer began a message and did not finish it in time")
+	X(COHORT_ESTALLED, -10037, "the peer began a message and did not finish it in time")  \
+	X(COHORT_EFULL, -10038, "the queue is full")                                          \
+	X(COHORT_EEMPTY, -10039, "the queue is empty")                                        \
+	X(COHORT_ESHUTDOWN, -10040, "the queue was shut down")                                \
+	X(COHORT_EOWNERDEAD, -10041, "its holder died: it is held now, what it guards may be half done") \
+	X(COHORT_ENOTOWNER, -10042, "it is not held by who releases it")                      \
+	X(COHORT_EBARRIER, -10043, "the barrier is broken")                                   \
+	X(COHORT_ESEGMENT, -10044, "the memory is no shared object of this kind, or it was damaged") \
+	X(COHORT_EOVER, -10045, "it was released, or done, more often than it was taken")
 
 enum cohort_code {
 	COHORT_OK = 0,

@@ -1,0 +1,29 @@
+/*
+ * party.h - which process: a pid with the moment it began, so that a pid used again is nobody we knew.
+ *
+ * An id is 64 bits: pid in the upper half, the lower 32 bits of its start (clock ticks since boot, proc(5)) in the
+ * lower; never 0.  What is held by a process for longer than a call (a permit, an item) is noted under it in shared
+ * memory; whoever finds it later can ask whether that process still lives.  For processes of one pid namespace.
+ */
+#ifndef COH_SYNC_PARTY_H
+#define COH_SYNC_PARTY_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* This process.  Right after fork too.  Asked once a process; a thread-safe load after that. */
+uint64_t coh_party_self(void);
+
+/*
+ * PARTY lives: it exists, is no zombie, and began when PARTY says.  Some system calls.  When it cannot be told
+ * (no /proc) it counts as living.
+ */
+bool coh_party_alive(uint64_t party);
+
+/* Its pid, for sentences. */
+static inline int coh_party_pid(uint64_t party)
+{
+	return (int)(party >> 32);
+}
+
+#endif

@@ -27,7 +27,7 @@ face() {
 	message) echo core/wire ;;
 	loop | process) echo core/os ;; # what a process inherits speaks of how it was started
 	conn) echo core/conn ;;
-	sync | shared) echo core/sync ;;
+	sync | shared | data) echo core/sync ;;
 	address) echo net/addr ;;
 	auth | tls) echo net/trust ;;
 	listener | dial) echo net/conn ;;

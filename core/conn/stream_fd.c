@@ -24,7 +24,6 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <string.h>
-#include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -188,9 +187,7 @@ static ssize_t stream_fd_send_file(
 		return -errno;
 	if ((size_t)head < part->head_size)
 		return head;
-	do
-		n = sendfile(s->fd, part->fd, &at, part->size);
-	while (n < 0 && errno == EINTR);
+	n = coh_fd_send_file(s->fd, part->fd, &at, part->size);
 	return n > 0 ? head + n : head;
 }
 

@@ -16,12 +16,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
@@ -253,6 +255,38 @@ int coh_fd_read_at(int fd, void *p, size_t size, off_t offset)
 		offset += n;
 	}
 	return 0;
+}
+
+/* A SIGPIPE that the caller holds up and has not looked at yet: it is no business of ours. */
+static bool pipe_signal_waits(const sigset_t *blocked)
+{
+	sigset_t pending;
+
+	return sigismember(blocked, SIGPIPE) == 1 && sigpending(&pending) == 0 &&
+	    sigismember(&pending, SIGPIPE) == 1;
+}
+
+/* SIGPIPE comes to the thread whose write it is about: held up meanwhile, it can be taken back. */
+ssize_t coh_fd_send_file(int socket, int in, off_t *at, size_t size)
+{
+	static const struct timespec at_once;
+	sigset_t pipe, before;
+	ssize_t n;
+	bool other;
+	int e;
+
+	sigemptyset(&pipe);
+	sigaddset(&pipe, SIGPIPE);
+	pthread_sigmask(SIG_BLOCK, &pipe, &before);
+	other = pipe_signal_waits(&before);
+	do
+		n = sendfile(socket, in, at, size);
+	while (n < 0 && errno == EINTR);
+	e = errno;
+	if (n < 0 && e == EPIPE && !other)
+		(void)sigtimedwait(&pipe, NULL, &at_once);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	return n >= 0 ? n : -e;
 }
 
 int coh_fd_write_all(int fd, struct iovec *iov, int n)

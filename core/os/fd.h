@@ -72,6 +72,12 @@ ssize_t coh_fd_send(int socket, const struct iovec *iov, int n, const int *fds, 
  */
 ssize_t coh_fd_recv(int socket, void *p, size_t size, int fds[COH_FD_PASS], int *nfds, int flags);
 
+/*
+ * As sendfile(2) from IN at *AT to SOCKET, but never raises SIGPIPE, which sendfile has no flag against: the
+ * peer's going away would end the process.  The bytes sent (*AT moves on by them), or -errno.
+ */
+ssize_t coh_fd_send_file(int socket, int in, off_t *at, size_t size);
+
 /* Read exactly SIZE bytes from OFFSET on; 0, -ENODATA when the file ends before, -errno. */
 int coh_fd_read_at(int fd, void *p, size_t size, off_t offset);
 

@@ -310,6 +310,32 @@ TEST(file, a_sender_that_goes_truncates_it)
 	cohort_conn_close(j.b);
 }
 
+/* Gone in the middle of a piece, now and then, which must be no SIGPIPE. */
+TEST_TIMEOUT(file, a_receiver_that_goes_ends_the_sending, 60)
+{
+	const uint64_t whole = 1024 * MIB;
+	int fd = memfd_create("endless", MFD_CLOEXEC);
+	cohort_time start = cohort_now();
+
+	REQUIRE_EQ(ftruncate(fd, (off_t)whole), 0);
+	for (int i = 0; i < 200 && cohort_now() - start < 2 * COHORT_SECOND; i++) {
+		struct joined j = joined_open();
+		struct sending s = {j.a, fd, 0, whole, -1};
+		cohort_time span = (i % 20) * COHORT_MS / 10;
+		pthread_t thread;
+		uint64_t size;
+
+		REQUIRE_EQ(pthread_create(&thread, NULL, send_thread, &s), 0);
+		CHECK_EQ(cohort_conn_recv_file(j.b, -1, UINT64_MAX, &size, cohort_in(span)),
+		    COHORT_ETIMEDOUT);
+		cohort_conn_close(j.b);
+		pthread_join(thread, NULL);
+		CHECK_EQ(s.rc, COHORT_EPEER);
+		cohort_conn_close(j.a);
+	}
+	close(fd);
+}
+
 TEST(file, what_cannot_be_sent_is_refused_at_once)
 {
 	struct joined j = joined_open();

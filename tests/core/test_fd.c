@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -154,6 +155,39 @@ TEST(fd, writes_all_parts_and_reads_them_at_their_place)
 	CHECK_MEM(text, "onethree", 8);
 	CHECK_EQ(coh_fd_read_at(fd, text, 8, 1), -ENODATA);
 	coh_fd_close(&fd);
+}
+
+static bool pipe_signal_is_pending(void)
+{
+	sigset_t pending;
+
+	REQUIRE_EQ(sigpending(&pending), 0);
+	return sigismember(&pending, SIGPIPE) == 1;
+}
+
+/* A signal that came would end the test. */
+TEST(fd, sends_a_file_to_one_who_is_gone_without_a_signal)
+{
+	int pair[2], file = coh_fd_memory("file");
+	sigset_t pipe;
+	off_t at = 0;
+
+	REQUIRE(coh_fd_pair(pair, SOCK_STREAM) == 0 && ftruncate(file, 100) == 0);
+	CHECK_EQ(coh_fd_send_file(pair[0], file, &at, 60), 60);
+	CHECK_EQ(at, 60);
+	coh_fd_close(&pair[1]);
+	CHECK_EQ(coh_fd_send_file(pair[0], file, &at, 40), -EPIPE);
+	CHECK_EQ(at, 60);
+	sigemptyset(&pipe);
+	sigaddset(&pipe, SIGPIPE);
+	REQUIRE_EQ(pthread_sigmask(SIG_BLOCK, &pipe, NULL), 0);
+	CHECK_EQ(coh_fd_send_file(pair[0], file, &at, 40), -EPIPE);
+	CHECK(!pipe_signal_is_pending());
+	REQUIRE_EQ(raise(SIGPIPE), 0); /* that of the caller is left to him */
+	CHECK_EQ(coh_fd_send_file(pair[0], file, &at, 40), -EPIPE);
+	CHECK(pipe_signal_is_pending());
+	coh_fd_close(&pair[0]);
+	coh_fd_close(&file);
 }
 
 TEST(fd, each_call_that_makes_one_can_be_made_to_fail)

@@ -98,6 +98,11 @@ int coh_fd_open(const char *path, int flags)
 	return result(fault_due() ? -1 : open(path, flags | O_CLOEXEC));
 }
 
+int coh_fd_open_at(int dir, const char *name, int flags)
+{
+	return result(fault_due() ? -1 : openat(dir, name, flags | O_CLOEXEC, 0600));
+}
+
 int coh_fd_dup(int fd)
 {
 	return result(fault_due() ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 0));

@@ -35,6 +35,9 @@ int coh_fd_memory(const char *name);
 /* PATH opened for reading and writing (regular use: /dev/null).  Gives it. */
 int coh_fd_open(const char *path, int flags);
 
+/* NAME in folder DIR, opened likewise; what O_CREAT makes is for this user alone.  Gives it. */
+int coh_fd_open_at(int dir, const char *name, int flags);
+
 /* A second descriptor for FD.  Gives it. */
 int coh_fd_dup(int fd);
 

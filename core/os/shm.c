@@ -12,6 +12,7 @@
 #include <fcntl.h>
 #include <linux/magic.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -24,6 +25,7 @@
 #endif
 
 #define SEALS (F_SEAL_SHRINK | F_SEAL_GROW)
+#define CHUNK ((off_t)1 << 20) /* reserved in one go: a signal undoes what it interrupts */
 
 int coh_shm_new(const char *name, size_t size)
 {
@@ -71,14 +73,65 @@ int coh_shm_new_sealed(const char *name, size_t size)
 	return -e;
 }
 
+/* The pages of SIZE bytes, some at a time. */
+static int reserve(int fd, off_t size)
+{
+	off_t n;
+	int e;
+
+	for (off_t at = 0; at < size; at += n) {
+		n = size - at < CHUNK ? size - at : CHUNK;
+		do
+			e = posix_fallocate(fd, at, n);
+		while (e == EINTR);
+		if (e != 0)
+			return -e;
+	}
+	return 0;
+}
+
+int coh_shm_extend(int fd, size_t size, size_t tail)
+{
+	int rc;
+
+	if (size > INT64_MAX || tail > INT64_MAX - size || !size_allowed(size + tail))
+		return -EFBIG;
+	rc = reserve(fd, (off_t)size);
+	if (rc == 0 && tail != 0 && ftruncate(fd, (off_t)(size + tail)) != 0)
+		rc = -errno;
+	return rc;
+}
+
+int coh_shm_new_fixed(const char *name, size_t size, size_t tail)
+{
+	int fd = coh_fd_memory(name), rc;
+
+	if (fd < 0)
+		return fd;
+	rc = coh_shm_extend(fd, size, tail);
+	if (rc == 0 && fcntl(fd, F_ADD_SEALS, SEALS | F_SEAL_SEAL) != 0)
+		rc = -errno;
+	if (rc != 0) {
+		coh_fd_close(&fd);
+		return rc;
+	}
+	return fd;
+}
+
+bool coh_shm_sealed(int fd)
+{
+	int seals = fcntl(fd, F_GET_SEALS);
+
+	return seals >= 0 && (seals & SEALS) == SEALS;
+}
+
 /* Not in huge pages: where there are none left, reading a hole in those is a SIGBUS after all. */
 int coh_shm_check_sealed(int fd, size_t size)
 {
 	struct statfs fs;
 	struct stat st;
-	int seals = fcntl(fd, F_GET_SEALS);
 
-	if (seals < 0 || (seals & SEALS) != SEALS || fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) ||
+	if (!coh_shm_sealed(fd) || fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) ||
 	    st.st_size != (off_t)size || fstatfs(fd, &fs) != 0 || fs.f_type != TMPFS_MAGIC)
 		return -EINVAL;
 	return 0;

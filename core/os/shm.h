@@ -6,10 +6,24 @@
 #ifndef COH_OS_SHM_H
 #define COH_OS_SHM_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 /* A zeroed anonymous segment of SIZE bytes, its pages reserved; gives the descriptor, or -errno. */
 int coh_shm_new(const char *name, size_t size);
+
+/*
+ * Make the empty file FD SIZE bytes long, all of them reserved, and TAIL bytes behind them that are not (reserve
+ * those with coh_shm_reserve before they are touched).  0, -ENOSPC, -EFBIG (more than there can be, or than
+ * RLIMIT_FSIZE allows), -errno.
+ */
+int coh_shm_extend(int fd, size_t size, size_t tail);
+
+/* An anonymous segment of SIZE and TAIL bytes likewise, sealed as below; gives the descriptor. */
+int coh_shm_new_fixed(const char *name, size_t size, size_t tail);
+
+/* FD is so sealed that its size can never change. */
+bool coh_shm_sealed(int fd);
 
 /* SIZE bytes of it, mapped; NULL when they cannot be (errno).  End with coh_shm_unmap. */
 void *coh_shm_map(int fd, size_t size);

@@ -2,7 +2,7 @@
  * party.h - which process: a pid with the moment it began, so that a pid used again is nobody we knew.
  *
  * An id is 64 bits: pid in the upper half, the lower 32 bits of its start (clock ticks since boot, proc(5)) in the
- * lower; never 0.  What is held by a process for longer than a call (a permit, an item) is noted under it in shared
+ * lower (0: there was no /proc to ask); never 0.  What is held by a process for longer than a call (a permit, an item) is noted under it in shared
  * memory; whoever finds it later can ask whether that process still lives.  For processes of one pid namespace.
  */
 #ifndef COH_SYNC_PARTY_H
@@ -13,6 +13,9 @@
 
 /* This process.  Right after fork too.  Asked once a process; a thread-safe load after that. */
 uint64_t coh_party_self(void);
+
+/* Ask again: for who comes out of a fork that ran no pthread_atfork(3) handler (work/init.c). */
+void coh_party_reset(void);
 
 /*
  * PARTY lives: it exists, is no zombie, and began when PARTY says.  Some system calls.  When it cannot be told

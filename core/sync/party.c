@@ -1,0 +1,125 @@
+/*
+ * party.c - which process, and whether it lives: from proc(5).
+ *
+ * The name of a program stands in its line between brackets, and may have brackets and blanks itself: what
+ * is wanted is behind the last bracket.  A process whose first thread has ended while others run
+ * looks like a zombie there, so the count of threads is asked too.
+ */
+#include "sync/party.h"
+
+#include "os/fd.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* Fields of /proc/PID/stat, counted from 1 as proc(5) does. */
+#define FIELD_STATE 3
+#define FIELD_THREADS 20
+#define FIELD_START 22
+
+struct life {
+	char state;
+	unsigned long threads;
+	uint32_t start;
+};
+
+static _Atomic uint64_t self; /* 0: not asked yet */
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+static bool life_parse(const char *text, struct life *l)
+{
+	const char *p = strrchr(text, ')');
+	char *end;
+
+	if (p == NULL || p[1] != ' ')
+		return false;
+	p += 2;
+	l->state = *p;
+	for (int field = FIELD_STATE; field < FIELD_START; field++) {
+		p = strchr(p, ' ');
+		if (p == NULL)
+			return false;
+		p++;
+		if (field + 1 == FIELD_THREADS)
+			l->threads = strtoul(p, NULL, 10);
+	}
+	l->start = (uint32_t)strtoull(p, &end, 10);
+	return end != p;
+}
+
+static bool life_of(int pid, struct life *l)
+{
+	char path[32], text[1024];
+	ssize_t n;
+	int fd;
+
+	snprintf(path, sizeof path, "/proc/%d/stat", pid);
+	fd = coh_fd_open(path, O_RDONLY);
+	if (fd < 0)
+		return false;
+	n = read(fd, text, sizeof text - 1);
+	coh_fd_close(&fd);
+	if (n <= 0)
+		return false;
+	text[n] = '\0';
+	return life_parse(text, l);
+}
+
+static void forget(void)
+{
+	atomic_store_explicit(&self, 0, memory_order_relaxed);
+}
+
+static void forget_after_fork(void)
+{
+	(void)pthread_atfork(NULL, NULL, forget); /* without memory for that: see work/init.c */
+}
+
+/* Without /proc the start stays 0, for good: an id that changed would be worse. */
+uint64_t coh_party_self(void)
+{
+	uint64_t party = atomic_load_explicit(&self, memory_order_relaxed);
+	struct life l = {.start = 0};
+	int pid;
+
+	if (party != 0)
+		return party;
+	pthread_once(&once, forget_after_fork);
+	pid = getpid();
+	(void)life_of(pid, &l);
+	party = (uint64_t)(uint32_t)pid << 32 | l.start;
+	atomic_store_explicit(&self, party, memory_order_relaxed);
+	return party;
+}
+
+void coh_party_reset(void)
+{
+	forget();
+}
+
+static bool exists(int pid)
+{
+	return kill(pid, 0) == 0 || errno != ESRCH;
+}
+
+bool coh_party_alive(uint64_t party)
+{
+	uint32_t start = (uint32_t)party;
+	int pid = coh_party_pid(party);
+	struct life l;
+
+	if (pid <= 0 || !exists(pid))
+		return false;
+	if (!life_of(pid, &l))
+		return exists(pid); /* hidden from us, or gone meanwhile */
+	if ((l.state == 'Z' || l.state == 'X') && l.threads <= 1)
+		return false;
+	return start == 0 || l.start == start;
+}

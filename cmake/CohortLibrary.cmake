@@ -29,3 +29,11 @@ set_target_properties(cohort_shared PROPERTIES EXPORT_NAME cohort)
 # Of the shared library only cohort_* is seen, under a version, whatever a source file says.
 target_link_options(cohort_shared PRIVATE LINKER:--version-script=${PROJECT_SOURCE_DIR}/cmake/cohort.map LINKER:-z,relro,-z,now)
 set_target_properties(cohort_shared PROPERTIES LINK_DEPENDS ${PROJECT_SOURCE_DIR}/cmake/cohort.map)
+
+# The same sources with points at which a process can be made to die (core/sync/fault.h): for tests, never installed.
+if(COHORT_TESTS)
+  add_library(cohort_faulty STATIC ${cohort_source_list})
+  target_compile_definitions(cohort_faulty PUBLIC COHORT_FAULTS)
+  target_include_directories(cohort_faulty PUBLIC $<TARGET_PROPERTY:cohort_objects,INTERFACE_INCLUDE_DIRECTORIES>)
+  target_link_libraries(cohort_faulty PRIVATE cohort_warnings ${cohort_private_libraries})
+endif()

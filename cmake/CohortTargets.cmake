@@ -16,8 +16,17 @@ endfunction()
 
 # cohort_test(NAME LABEL FILE...): a program of TESTs under the runner, linked with the static library.
 function(cohort_test name label)
+  cohort_test_with(cohort_static ${name} "${label}" ${ARGN})
+endfunction()
+
+# cohort_fault_test(NAME LABEL FILE...): the same, linked with the library that can be made to die (core/sync/fault.h).
+function(cohort_fault_test name label)
+  cohort_test_with(cohort_faulty ${name} "${label}" ${ARGN})
+endfunction()
+
+function(cohort_test_with library name label)
   add_executable(${name} ${ARGN})
-  target_link_libraries(${name} PRIVATE cohort_test_support cohort_static cohort_warnings)
+  target_link_libraries(${name} PRIVATE cohort_test_support ${library} cohort_warnings)
   target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR}/core ${PROJECT_SOURCE_DIR}/net ${PROJECT_SOURCE_DIR}/tests)
   target_compile_options(${name} PRIVATE -UNDEBUG)
   add_test(NAME ${name} COMMAND ${name})

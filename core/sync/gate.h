@@ -7,14 +7,18 @@
  *	    coh_gate_sleep(g, ticket, until)
  *
  * The word is a count with a bit for "somebody may sleep": opening costs a load while that is clear, and a system call
- * else.  Nobody has to come back to be counted off, so sleepers may be killed.  Who opens may be killed
+ * else.  The bit is cleared when a wake found fewer sleepers than it would have woken, and nobody has armed since it
+ * began (the serial counts who armed): so of ten who sleep, ten calls that wake one each wake ten.
+ * Nobody has to come back to be counted off, so sleepers may be killed.  Who opens may be killed
  * between its change and its wake, and who was woken before it looked: so nobody sleeps longer than
  * COH_GATE_SLICE at a time, then looks again.  It is a safety net only; what counts on it is slow, never stuck.
  *
- * A zeroed struct is a gate at which nobody sleeps.
+ * A zeroed struct is a gate at which nobody sleeps.  Opening and waking are async-signal-safe.
  */
 #ifndef COH_SYNC_GATE_H
 #define COH_SYNC_GATE_H
+
+#include "sync/pair.h"
 
 #include <cohort/time.h>
 #include <stdatomic.h>
@@ -25,8 +29,21 @@
 #define COH_GATE_SLICE (100 * COHORT_MS)
 
 struct coh_gate {
-	_Atomic uint32_t word; /* count << 1 | somebody may sleep */
+	struct coh_pair pair; /* word: count << 1 | somebody may sleep; serial: how many have armed */
 };
+
+/*
+ * The full barrier that opening needs, for who has just done an atomic read-modify-write (of any order): on x86
+ * that is one already.
+ */
+static inline void coh_gate_fence_after_rmw(void)
+{
+#if defined(__x86_64__) && !defined(__SANITIZE_THREAD__)
+	atomic_signal_fence(memory_order_seq_cst);
+#else
+	atomic_thread_fence(memory_order_seq_cst);
+#endif
+}
 
 /* Say that this thread is about to sleep; gives the ticket for coh_gate_sleep.  A full barrier. */
 uint32_t coh_gate_arm(struct coh_gate *g);
@@ -37,7 +54,7 @@ uint32_t coh_gate_arm(struct coh_gate *g);
  */
 int coh_gate_sleep(struct coh_gate *g, uint32_t ticket, cohort_time deadline);
 
-/* Wake N sleepers (INT_MAX: all).  A full barrier must lie between the change and this call. */
+/* Wake N sleepers (N > 0; INT_MAX: all).  A full barrier must lie between the change and this call. */
 static inline bool coh_gate_armed(struct coh_gate *g);
 void coh_gate_wake(struct coh_gate *g, int n);
 
@@ -49,11 +66,25 @@ static inline void coh_gate_open(struct coh_gate *g, int n)
 
 static inline bool coh_gate_armed(struct coh_gate *g)
 {
-	return (atomic_load_explicit(&g->word, memory_order_relaxed) & 1) != 0;
+	return (atomic_load_explicit(&g->pair.word, memory_order_relaxed) & 1) != 0;
 }
 
-/* Busy-wait once (the processor's hint); and whether busy-waiting makes sense: more than one CPU. */
-void coh_gate_relax(void);
+/* Busy-wait once (the processor's hint). */
+static inline void coh_gate_relax(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+	__builtin_ia32_pause();
+#elif defined(__aarch64__)
+	__asm__ volatile("isb"); /* as long as x86's pause; yield is none on most cores */
+#else
+	atomic_signal_fence(memory_order_seq_cst);
+#endif
+}
+
+/*
+ * Busy-waiting makes sense: more than one CPU.  Remembered; the affinity is asked again in a forked child, and now and
+ * then, so that a change of it is noticed.
+ */
 bool coh_gate_may_spin(void);
 
 #endif

@@ -9,11 +9,14 @@
  * FUTEX_WAITERS stays in the word when the lock is let go with sleepers, until a wake finds nobody: so neither an
  * unlocker killed before its wake, nor a newcomer that takes the lock in between, loses a sleeper.
  *
- * A zeroed struct is a free lock.  Held by a thread, not by a process.  It must be let go by its holder.
+ * A zeroed struct is a free lock.  Held by a thread, not by a process.  It must be let go by its holder, and its memory must
+ * stay until coh_mutex_unlock has returned.  Not for signal handlers.
  */
 #ifndef COH_SYNC_MUTEX_H
 #define COH_SYNC_MUTEX_H
 
+#include "base/object.h"
+#include "sync/fault.h"
 #include "sync/robust.h"
 
 #include <cohort/time.h>
@@ -23,21 +26,77 @@ struct coh_mutex {
 	struct coh_robust robust;
 };
 
+/* The longest sleep in one go: a wake may have gone to one who was stopped (SIGSTOP, a frozen cgroup) on its way. */
+#define COH_MUTEX_SLICE (100 * COHORT_MS)
+
+/* The ways that are not the short one. */
+int coh_mutex_lock_slowly(struct coh_mutex *m, cohort_time deadline);
+void coh_mutex_unlock_slowly(struct coh_mutex *m);
+
+/* Take M if it is free and nothing is to be said about it. */
+static inline bool coh_mutex_take(struct coh_mutex *m)
+{
+	uint32_t none = 0, me = coh_robust_thread.id;
+
+	if (__builtin_expect(me == 0, 0))
+		return false;
+	coh_robust_pending(&m->robust);
+	COH_FAULT("mutex.lock.pending");
+	if (__builtin_expect(!atomic_compare_exchange_strong_explicit(&m->robust.pair.word, &none, me,
+				 memory_order_acquire, memory_order_relaxed),
+		0))
+		return false; /* still pending */
+	COH_FAULT("mutex.lock.taken");
+	coh_robust_enter(&m->robust);
+	COH_FAULT("mutex.lock.entered");
+	coh_robust_pending(NULL);
+	return true;
+}
+
 /*
  * Take M, waiting until DEADLINE.  0; COHORT_EOWNERDEAD: taken as well, but its holder died:
  * what it guards may be half done; COHORT_ETIMEDOUT; -EDEADLK: this very thread holds it.
  */
-int coh_mutex_lock(struct coh_mutex *m, cohort_time deadline);
+static inline int coh_mutex_lock(struct coh_mutex *m, cohort_time deadline)
+{
+	return coh_mutex_take(m) ? 0 : coh_mutex_lock_slowly(m, deadline);
+}
 
 /* The same without waiting: COHORT_ETIMEDOUT when another has it. */
-int coh_mutex_trylock(struct coh_mutex *m);
-
-/* Let go of M, which this thread holds (asserted). */
-void coh_mutex_unlock(struct coh_mutex *m);
+static inline int coh_mutex_trylock(struct coh_mutex *m)
+{
+	return coh_mutex_lock(m, COHORT_NOW);
+}
 
 /* This thread holds M; anybody who lives holds it; its holder died and nobody has taken it since. */
-bool coh_mutex_mine(struct coh_mutex *m);
+static inline bool coh_mutex_mine(struct coh_mutex *m)
+{
+	uint32_t word = atomic_load_explicit(&m->robust.pair.word, memory_order_relaxed);
+
+	return (word & FUTEX_TID_MASK) == coh_robust_self();
+}
+
 bool coh_mutex_held(struct coh_mutex *m);
 bool coh_mutex_dead(struct coh_mutex *m);
+
+/* Let go of M, which this thread holds (asserted). */
+static inline void coh_mutex_unlock(struct coh_mutex *m)
+{
+	uint32_t me = coh_robust_thread.id;
+
+	COH_ASSERT(coh_mutex_mine(m));
+	coh_robust_pending(&m->robust);
+	COH_FAULT("mutex.unlock.pending");
+	coh_robust_leave(&m->robust);
+	COH_FAULT("mutex.unlock.left");
+	if (__builtin_expect(atomic_compare_exchange_strong_explicit(&m->robust.pair.word, &me, 0,
+				 memory_order_release, memory_order_relaxed),
+		1)) {
+		COH_FAULT("mutex.unlock.free");
+		coh_robust_pending(NULL);
+	} else {
+		coh_mutex_unlock_slowly(m);
+	}
+}
 
 #endif

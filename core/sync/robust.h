@@ -10,36 +10,97 @@
  *
  * The links are addresses of the holder's own process, for the kernel's and its use only; nobody
  * else reads them.  A segment may not be unmapped while a word in it is held.
+ *
+ * Taking and letting go are inline: they lie on the path of every message.
  */
 #ifndef COH_SYNC_ROBUST_H
 #define COH_SYNC_ROBUST_H
 
+#include "sync/pair.h"
+
 #include <cohort/error.h>
 #include <linux/futex.h>
 #include <stdatomic.h>
+#include <stddef.h>
 #include <stdint.h>
 
 /* As pthread_mutex_t of glibc lays it out: robust.c has the assertions. */
 struct coh_robust {
-	_Atomic uint32_t word; /* FUTEX_WAITERS | FUTEX_OWNER_DIED | thread id */
-	uint32_t spare[5];     /* for who uses it; robust.c does not touch them */
-	void *prev, *next;     /* links of the holder */
+	struct coh_pair pair; /* word: FUTEX_WAITERS | FUTEX_OWNER_DIED | thread id; serial: mutex.c's */
+	uint32_t spare[4];    /* for who uses it; robust.c and mutex.c do not touch them */
+	void *prev, *next;    /* links of the holder */
 };
 
-/* This thread: its id as the kernel writes it into words.  Right after fork too. */
-uint32_t coh_robust_self(void);
+/* This thread, as the kernel knows it.  id is 0 until it was asked for, and in a child just forked. */
+struct coh_robust_thread {
+	struct robust_list_head *head;
+	uint32_t id;
+};
+/* initial-exec: one load instead of a call, also in the shared library; 16 bytes of what glibc sets aside for that */
+extern _Thread_local struct coh_robust_thread coh_robust_thread
+    __attribute__((tls_model("initial-exec"), visibility("hidden")));
 
-/* WORD is about to be taken, or let go, by this thread, or somebody woken by it; NULL: done. */
-void coh_robust_pending(struct coh_robust *r);
+uint32_t coh_robust_ask(void);
+
+/* This thread: its id as the kernel writes it into words.  Right after fork too. */
+static inline uint32_t coh_robust_self(void)
+{
+	uint32_t id = coh_robust_thread.id;
+
+	return id != 0 ? id : coh_robust_ask();
+}
+
+/* What the kernel sees when the thread dies between two instructions is what the compiler left in memory. */
+static inline void coh_robust_barrier(void)
+{
+	atomic_signal_fence(memory_order_seq_cst);
+}
+
+/*
+ * R is about to be taken, or let go, by this thread, or somebody woken by it; NULL: done.  The thread has
+ * called coh_robust_self.
+ */
+static inline void coh_robust_pending(struct coh_robust *r)
+{
+	coh_robust_barrier();
+	coh_robust_thread.head->list_op_pending = r != NULL ? (struct robust_list *)&r->next : NULL;
+	coh_robust_barrier();
+}
+
+/* The entry whose `next` is at LINK has the field before that point to PREV.  The head has none that is ours. */
+static inline void coh_robust_link_back(struct robust_list_head *head, void *link, void *prev)
+{
+	uintptr_t at = (uintptr_t)link & ~(uintptr_t)1; /* bit 0 tells of a priority-inheriting mutex */
+
+	if (at != (uintptr_t)&head->list)
+		((void **)at)[-1] = prev;
+}
 
 /* R, which is pending and has our id in its word, is held: it joins the list; or leaves it. */
-void coh_robust_enter(struct coh_robust *r);
-void coh_robust_leave(struct coh_robust *r);
+static inline void coh_robust_enter(struct coh_robust *r)
+{
+	struct robust_list_head *head = coh_robust_thread.head;
+
+	r->prev = &head->list;
+	r->next = head->list.next;
+	coh_robust_link_back(head, r->next, &r->next);
+	coh_robust_barrier(); /* the kernel comes in by the head: what it finds there is whole */
+	head->list.next = (struct robust_list *)&r->next;
+}
+
+static inline void coh_robust_leave(struct coh_robust *r)
+{
+	void **before = (void **)((uintptr_t)r->prev & ~(uintptr_t)1);
+
+	coh_robust_link_back(coh_robust_thread.head, r->next, r->prev);
+	*before = r->next;
+	coh_robust_barrier();
+}
 
 /*
  * futex(2) on a word that processes share.  Sleep while *WORD is VALUE until DEADLINE (a moment of CLOCK_MONOTONIC;
  * COHORT_FOREVER): 0 (woken, or for no reason), -EAGAIN (it was not VALUE), -ETIMEDOUT, -EINTR.
- * Wake up to N sleepers; returns how many.  Both are async-signal-safe.
+ * Wake up to N sleepers; returns how many.  Both are async-signal-safe and keep errno.
  */
 int coh_futex_wait(_Atomic uint32_t *word, uint32_t value, int64_t deadline);
 int coh_futex_wake(_Atomic uint32_t *word, int n);

@@ -1,0 +1,126 @@
+/*
+ * mutex.c - the lock's longer ways: waiting for it, taking it from the dead, and waking who waits.
+ *
+ * Why no sleeper is lost.  A sleeper sets FUTEX_WAITERS before it sleeps, and sleeps only while the word has an
+ * owner and that bit.  Every owner that lets go with the bit set keeps it and wakes one; killed before that, the kernel
+ * wakes one, since the word is pending and has no owner, or the newcomer that took it has the bit and wakes one when it lets
+ * go.  One who was woken is pending too: killed before it has the lock, it passes the wake on.  The bit is cleared only
+ * by who let go, found nobody to wake, and sees word and serial as it left them: then nobody had the lock since, so
+ * nobody began to sleep.  (Without the serial the bit of other sleepers could be cleared: the word may be let go twice with the
+ * same value.)  tests/model/model_mutex.c tries all interleavings of it, with a death at every step.
+ */
+#include "sync/mutex.h"
+
+#include "base/clock.h"
+#include "sync/gate.h"
+
+#include <errno.h>
+#include <signal.h>
+
+/* Looks before sleeping: together about what a sleep and a wake cost (2 us), so waiting costs at most twice the best. */
+#define LOOKS 60
+
+/* What a word says. */
+static uint32_t owner_of(uint32_t word)
+{
+	return word & FUTEX_TID_MASK;
+}
+
+static uint32_t look(struct coh_mutex *m)
+{
+	return atomic_load_explicit(&m->robust.pair.word, memory_order_relaxed);
+}
+
+static bool change(struct coh_mutex *m, uint32_t from, uint32_t to, memory_order order)
+{
+	return atomic_compare_exchange_strong_explicit(
+	    &m->robust.pair.word, &from, to, order, memory_order_relaxed);
+}
+
+static int entered(struct coh_mutex *m, uint32_t word)
+{
+	COH_FAULT("mutex.wait.taken");
+	coh_robust_enter(&m->robust);
+	COH_FAULT("mutex.wait.entered");
+	coh_robust_pending(NULL);
+	return word & FUTEX_OWNER_DIED ? COHORT_EOWNERDEAD : 0;
+}
+
+static int given_up(int code)
+{
+	COH_FAULT("mutex.wait.give_up");
+	coh_robust_pending(NULL);
+	return code;
+}
+
+/* Look until M has no owner, a little while; its word. */
+static uint32_t look_on(struct coh_mutex *m, uint32_t word)
+{
+	if (!coh_gate_may_spin())
+		return word;
+	for (int i = 0; i < LOOKS && owner_of(word) != 0; i++) {
+		coh_gate_relax();
+		word = look(m);
+	}
+	return word;
+}
+
+/* Sleep while the word is WORD, which has an owner. */
+static void sleep_on(struct coh_mutex *m, uint32_t word, cohort_time deadline)
+{
+	cohort_time until = cohort_in(COH_MUTEX_SLICE);
+
+	if (!(word & FUTEX_WAITERS) && !change(m, word, word | FUTEX_WAITERS, memory_order_relaxed))
+		return;
+	COH_FAULT("mutex.wait.sleep");
+	coh_futex_wait(&m->robust.pair.word, word | FUTEX_WAITERS, until < deadline ? until : deadline);
+	COH_FAULT("mutex.wait.woken");
+}
+
+int coh_mutex_lock_slowly(struct coh_mutex *m, cohort_time deadline)
+{
+	uint32_t me = coh_robust_self(), word;
+
+	for (;;) {
+		coh_robust_pending(&m->robust);
+		word = look(m);
+		if (owner_of(word) == me)
+			return given_up(-EDEADLK);
+		if (owner_of(word) != 0 && deadline > COHORT_NOW)
+			word = look_on(m, word);
+		COH_FAULT("mutex.wait.look");
+		if (owner_of(word) == 0) {
+			if (change(m, word, me | (word & FUTEX_WAITERS), memory_order_acquire))
+				return entered(m, word);
+		} else if (coh_clock_passed(deadline)) {
+			return given_up(COHORT_ETIMEDOUT);
+		} else {
+			sleep_on(m, word, deadline);
+		}
+	}
+}
+
+void coh_mutex_unlock_slowly(struct coh_mutex *m)
+{
+	struct coh_pair *p = &m->robust.pair;
+	uint32_t serial = atomic_load_explicit(&p->serial, memory_order_relaxed) + 1;
+
+	atomic_store_explicit(&p->serial, serial, memory_order_relaxed);
+	COH_FAULT("mutex.unlock.serial");
+	atomic_store_explicit(&p->word, FUTEX_WAITERS, memory_order_release);
+	COH_FAULT("mutex.unlock.wake");
+	if (coh_futex_wake(&p->word, 1) == 0)
+		coh_pair_change(p, FUTEX_WAITERS, serial, 0);
+	COH_FAULT("mutex.unlock.woke");
+	coh_robust_pending(NULL);
+}
+
+bool coh_mutex_held(struct coh_mutex *m)
+{
+	return owner_of(look(m)) != 0;
+}
+
+bool coh_mutex_dead(struct coh_mutex *m)
+{
+	return (look(m) & (FUTEX_OWNER_DIED | FUTEX_TID_MASK)) == FUTEX_OWNER_DIED;
+}

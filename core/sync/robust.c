@@ -1,0 +1,97 @@
+/*
+ * robust.c - where this thread's list is, and futex(2).
+ *
+ * The list is glibc's: it registers one for each thread it starts, and anew in a forked child, where it is empty.  The
+ * system has only one list a thread, so a second is no choice.
+ */
+#include "sync/robust.h"
+
+#include "base/clock.h"
+#include "base/object.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <pthread.h>
+#include <stddef.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#define LINK_OFFSET ((long)offsetof(struct coh_robust, next))
+
+_Static_assert(offsetof(struct coh_robust, pair.word) == offsetof(pthread_mutex_t, __data.__lock),
+    "the word is where glibc has it");
+_Static_assert(offsetof(struct coh_robust, prev) == offsetof(pthread_mutex_t, __data.__list.__prev) &&
+	offsetof(struct coh_robust, next) == offsetof(pthread_mutex_t, __data.__list.__next),
+    "the links are where glibc has them");
+_Static_assert(sizeof(struct coh_robust) == sizeof(pthread_mutex_t), "and nothing else is there");
+_Static_assert(offsetof(struct coh_robust, prev) + sizeof(void *) == offsetof(struct coh_robust, next),
+    "the back link is found by the other");
+
+_Thread_local struct coh_robust_thread coh_robust_thread;
+
+static pthread_once_t fork_once = PTHREAD_ONCE_INIT;
+
+/* The child's thread has another id, and nothing in its list. */
+static void forget(void)
+{
+	coh_robust_thread = (struct coh_robust_thread){0};
+}
+
+static void watch_forks(void)
+{
+	COH_ASSERT(pthread_atfork(NULL, NULL, forget) == 0);
+}
+
+/* A thread that no glibc has started (a bare clone) has no list: give it one. */
+static struct robust_list_head *make_head(void)
+{
+	static _Thread_local struct robust_list_head own;
+
+	own.list.next = &own.list;
+	own.futex_offset = -LINK_OFFSET;
+	own.list_op_pending = NULL;
+	COH_ASSERT(syscall(SYS_set_robust_list, &own, sizeof own) == 0);
+	return &own;
+}
+
+uint32_t coh_robust_ask(void)
+{
+	struct coh_robust_thread *t = &coh_robust_thread;
+	int before = errno;
+	size_t size = 0;
+
+	pthread_once(&fork_once, watch_forks);
+	COH_ASSERT(syscall(SYS_get_robust_list, 0, &t->head, &size) == 0);
+	if (t->head == NULL)
+		t->head = make_head();
+	COH_ASSERT(t->head->futex_offset == -LINK_OFFSET);
+	t->id = (uint32_t)syscall(SYS_gettid);
+	errno = before;
+	return t->id;
+}
+
+int coh_futex_wait(_Atomic uint32_t *word, uint32_t value, int64_t deadline)
+{
+	struct timespec ts, *until = NULL;
+	int before = errno, rc = 0;
+
+	if (deadline <= COHORT_NOW)
+		return -ETIMEDOUT;
+	if (deadline != COHORT_FOREVER) {
+		ts = coh_clock_timespec(deadline);
+		until = &ts;
+	}
+	if (syscall(SYS_futex, word, FUTEX_WAIT_BITSET, value, until, NULL, FUTEX_BITSET_MATCH_ANY) < 0)
+		rc = -errno;
+	errno = before;
+	return rc;
+}
+
+int coh_futex_wake(_Atomic uint32_t *word, int n)
+{
+	int before = errno;
+	long woken = syscall(SYS_futex, word, FUTEX_WAKE, n, NULL, NULL, 0);
+
+	errno = before;
+	return woken > 0 ? (int)woken : 0;
+}

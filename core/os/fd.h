@@ -12,7 +12,8 @@
 #include <sys/types.h>
 #include <sys/uio.h>
 
-#define COH_FD_PASS 16 /* the most descriptors that travel with one message */
+/* The most descriptors that travel with one message: a whole heritage (heritage.h); Linux takes 253. */
+#define COH_FD_PASS 128
 
 /* A connected pair of Unix sockets of TYPE (SOCK_STREAM or SOCK_SEQPACKET).  Gives both. */
 int coh_fd_pair(int fds[2], int type);

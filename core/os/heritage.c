@@ -4,18 +4,24 @@
  *    0  4  magic "CohH"       8  1  role     10  1  daemon         12  4  log level
  *    4  4  version            9  1  start    11  1  fds present    16  4  parent pid
  *   20     name, task, args, work: each a u32 length and its bytes; the first two with a
- *          closing NUL, so that the struct can lend them.  Nothing may follow.
+ *          closing NUL, so that the struct can lend them.
+ *          a u32 count of shares; of each its name as above and a u8 count of its descriptors.
+ *          Nothing may follow.
+ *
+ * The descriptors come in the order of their bits, then those of each share.
  *
  * Trusted by inheritance, and checked all the same: the exec'd child cannot tell a memory
  * file of its parent from a descriptor somebody left open under that number.
  */
 #include "os/heritage.h"
 
+#include "base/name.h"
+
 #include <limits.h>
 #include <string.h>
 
 #define MAGIC 0x436f6848u
-#define VERSION 1u
+#define VERSION 2u
 
 static int put_block(struct coh_buf *out, const void *p, size_t n)
 {
@@ -59,8 +65,44 @@ static int put_head(struct coh_buf *out, const struct coh_heritage *h)
 	return coh_buf_put(out, head, sizeof head);
 }
 
+static bool share_valid(const struct coh_heritage_share *s)
+{
+	return coh_name_valid(s->name, strnlen(s->name, COH_NAME_MAX + 1)) && s->n >= 1 &&
+	    s->n <= COH_HERITAGE_SHARE_FDS;
+}
+
+static int put_shares(struct coh_buf *out, const struct coh_heritage *h)
+{
+	int rc;
+
+	if (h->shares < 0 || h->shares > COH_HERITAGE_SHARES)
+		return COHORT_EARGUMENT;
+	rc = coh_buf_put_u32(out, (uint32_t)h->shares);
+	for (int i = 0; rc == 0 && i < h->shares; i++) {
+		if (!share_valid(&h->share[i]))
+			return COHORT_EARGUMENT;
+		rc = put_text(out, h->share[i].name);
+		if (rc == 0)
+			rc = coh_buf_put_u8(out, (uint8_t)h->share[i].n);
+	}
+	return rc;
+}
+
+int coh_heritage_fds(const struct coh_heritage *h, int fds[COH_HERITAGE_ALL_FDS])
+{
+	int n = 0;
+
+	for (int i = 0; i < COH_HERITAGE_FDS; i++)
+		if (h->fd[i] >= 0)
+			fds[n++] = h->fd[i];
+	for (int i = 0; i < h->shares; i++)
+		for (int k = 0; k < h->share[i].n; k++)
+			fds[n++] = h->share[i].fd[k];
+	return n;
+}
+
 int coh_heritage_encode(const struct coh_heritage *h, struct coh_buf *out,
-    int fds[COH_HERITAGE_FDS], int *nfds)
+    int fds[COH_HERITAGE_ALL_FDS], int *nfds)
 {
 	int rc = put_head(out, h);
 
@@ -72,10 +114,9 @@ int coh_heritage_encode(const struct coh_heritage *h, struct coh_buf *out,
 		rc = put_block(out, h->args, h->args_size);
 	if (rc == 0)
 		rc = put_block(out, h->work, h->work_size);
-	*nfds = 0;
-	for (int i = 0; i < COH_HERITAGE_FDS; i++)
-		if (h->fd[i] >= 0)
-			fds[(*nfds)++] = h->fd[i];
+	if (rc == 0)
+		rc = put_shares(out, h);
+	*nfds = rc == 0 ? coh_heritage_fds(h, fds) : 0;
 	return rc;
 }
 
@@ -144,7 +185,23 @@ static int take_int(struct reader *r)
 	return r->bad ? 0 : (int)v;
 }
 
-/* Deal the N descriptors out to the places that BITS names. */
+static void take_shares(struct reader *r, struct coh_heritage *h)
+{
+	uint32_t count = take_u32(r);
+
+	if (count > COH_HERITAGE_SHARES)
+		r->bad = true;
+	for (h->shares = 0; !r->bad && (uint32_t)h->shares < count; h->shares++) {
+		struct coh_heritage_share *s = &h->share[h->shares];
+
+		s->name = take_text(r);
+		s->n = take_byte(r, COH_HERITAGE_SHARE_FDS);
+		if (!r->bad && !share_valid(s))
+			r->bad = true;
+	}
+}
+
+/* Deal the N descriptors out to the places that BITS names, and to the shares. */
 static bool deal_fds(struct coh_heritage *h, int bits, const int *fds, int n)
 {
 	int used = 0;
@@ -157,6 +214,12 @@ static bool deal_fds(struct coh_heritage *h, int bits, const int *fds, int n)
 			return false;
 		h->fd[i] = fds[used++];
 	}
+	for (int i = 0; i < h->shares; i++)
+		for (int k = 0; k < h->share[i].n; k++) {
+			if (used == n)
+				return false;
+			h->share[i].fd[k] = fds[used++];
+		}
 	return used == n;
 }
 
@@ -179,6 +242,7 @@ int coh_heritage_decode(struct coh_heritage *h, const void *data, size_t size, c
 	out.task = take_text(&r);
 	out.args = take_block(&r, &out.args_size);
 	out.work = take_block(&r, &out.work_size);
+	take_shares(&r, &out);
 	if (r.bad || r.left != 0 || out.role == 0 || !deal_fds(&out, bits, fds, nfds))
 		return COHORT_EPROTOCOL;
 	*h = out;

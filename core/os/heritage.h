@@ -33,6 +33,22 @@ enum coh_heritage_fd {
 
 #define COH_HERITAGE_NAME 128 /* longest name of a process or task in bytes */
 
+/*
+ * Shared objects that a child is given, each a name (base/name.h) and its descriptors; what they
+ * are is not known here.
+ */
+#define COH_HERITAGE_SHARES 32
+#define COH_HERITAGE_SHARE_FDS 3 /* memory, and two bells (sync/segment.h) */
+
+struct coh_heritage_share {
+	const char *name;
+	int n;
+	int fd[COH_HERITAGE_SHARE_FDS];
+};
+
+/* The most descriptors a child is given. */
+#define COH_HERITAGE_ALL_FDS (COH_HERITAGE_FDS + COH_HERITAGE_SHARES * COH_HERITAGE_SHARE_FDS)
+
 /* Designate what you need, and start from COH_HERITAGE_INIT so that no descriptor is 0. */
 struct coh_heritage {
 	enum coh_role role;
@@ -47,6 +63,8 @@ struct coh_heritage {
 	const void *work;       /* for the role; opaque here */
 	size_t work_size;
 	int fd[COH_HERITAGE_FDS];
+	int shares;
+	struct coh_heritage_share share[COH_HERITAGE_SHARES];
 };
 
 #define COH_HERITAGE_INIT                                                                   \
@@ -58,11 +76,15 @@ struct coh_heritage {
 #define COH_HERITAGE_MAX (COHORT_MESSAGE_MAX + ((size_t)1 << 20))
 
 /*
- * Append the bytes of H to OUT and its descriptors (borrowed) to FDS; *NFDS says how many.
- * 0, COHORT_EARGUMENT (a name is too long), COHORT_ETOOBIG, -ENOMEM.
+ * Append the bytes of H to OUT and its descriptors (borrowed) to FDS; *NFDS says how many. 0,
+ * COHORT_EARGUMENT (a name is too long, or the shares are out of their bounds), COHORT_ETOOBIG,
+ * -ENOMEM.
  */
 int coh_heritage_encode(const struct coh_heritage *h, struct coh_buf *out,
-    int fds[COH_HERITAGE_FDS], int *nfds);
+    int fds[COH_HERITAGE_ALL_FDS], int *nfds);
+
+/* All descriptors of H, borrowed, into FDS; how many. */
+int coh_heritage_fds(const struct coh_heritage *h, int fds[COH_HERITAGE_ALL_FDS]);
 
 /*
  * Read H out of SIZE bytes at DATA and the NFDS descriptors that came with them.  H lends

@@ -104,7 +104,9 @@ int coh_proc_null_stdin(void)
 
 int coh_proc_close_others(const struct coh_heritage *h)
 {
-	return coh_fd_close_except(STDERR_FILENO + 1, h->fd, COH_HERITAGE_FDS);
+	int fds[COH_HERITAGE_ALL_FDS], n = coh_heritage_fds(h, fds);
+
+	return coh_fd_close_except(STDERR_FILENO + 1, fds, n);
 }
 
 static _Noreturn void forked_child(const struct coh_heritage *h, coh_child_fn fn, int parent)
@@ -214,8 +216,8 @@ const char *coh_proc_words(int code, char *out, size_t size)
 static int leave_heritage(const struct coh_heritage *h)
 {
 	struct coh_buf bytes;
-	uint32_t head[1 + COH_HERITAGE_FDS] = {0};
-	int fds[COH_HERITAGE_FDS], n, file, rc;
+	uint32_t head[1 + COH_HERITAGE_ALL_FDS] = {0};
+	int fds[COH_HERITAGE_ALL_FDS], n, file, rc;
 	struct iovec iov[2];
 
 	coh_buf_init(&bytes, COH_HERITAGE_MAX);
@@ -274,9 +276,9 @@ int coh_proc_exec(struct coh_heritage *h)
 }
 
 /* The descriptors whose numbers HEAD names: each open, none standard, none twice. */
-static int adopt_fds(const uint32_t head[1 + COH_HERITAGE_FDS], int fds[COH_HERITAGE_FDS])
+static int adopt_fds(const uint32_t head[1 + COH_HERITAGE_ALL_FDS], int fds[COH_HERITAGE_ALL_FDS])
 {
-	if (head[0] > COH_HERITAGE_FDS)
+	if (head[0] > COH_HERITAGE_ALL_FDS)
 		return COHORT_EPROTOCOL;
 	for (uint32_t i = 0; i < head[0]; i++) {
 		if (head[1 + i] <= STDERR_FILENO || head[1 + i] > INT_MAX)
@@ -293,8 +295,8 @@ static int adopt_fds(const uint32_t head[1 + COH_HERITAGE_FDS], int fds[COH_HERI
 
 int coh_proc_adopt(int fd, struct coh_heritage *h, void **memory)
 {
-	uint32_t head[1 + COH_HERITAGE_FDS];
-	int fds[COH_HERITAGE_FDS], rc;
+	uint32_t head[1 + COH_HERITAGE_ALL_FDS];
+	int fds[COH_HERITAGE_ALL_FDS], rc;
 	struct stat st;
 	size_t size;
 

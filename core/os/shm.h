@@ -13,9 +13,9 @@
 int coh_shm_new(const char *name, size_t size);
 
 /*
- * Make the empty file FD SIZE bytes long, all of them reserved, and TAIL bytes behind them that are not (reserve
- * those with coh_shm_reserve before they are touched).  0, -ENOSPC, -EFBIG (more than there can be, or than
- * RLIMIT_FSIZE allows), -errno.
+ * Make the empty file FD SIZE bytes long, all of them reserved, and TAIL bytes behind them that
+ * are not (reserve those with coh_shm_reserve before they are touched).  0, -ENOSPC, -EFBIG (more
+ * than there can be, or than RLIMIT_FSIZE allows), -errno.
  */
 int coh_shm_extend(int fd, size_t size, size_t tail);
 
@@ -41,7 +41,10 @@ int coh_shm_check_sealed(int fd, size_t size);
 /* The same as coh_shm_map, for reading only. */
 void *coh_shm_map_read(int fd, size_t size);
 
-/* Have SIZE bytes at P (page-aligned, mapped from FD at OFFSET) ready to be written, or to be read. */
+/*
+ * Have SIZE bytes at P (page-aligned, mapped from FD at OFFSET) ready to be written, or to be
+ * read.
+ */
 int coh_shm_reserve(int fd, void *p, size_t offset, size_t size);
 int coh_shm_touch(void *p, size_t size);
 

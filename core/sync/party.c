@@ -1,9 +1,9 @@
 /*
  * party.c - which process, and whether it lives: from proc(5).
  *
- * The name of a program stands in its line between brackets, and may have brackets and blanks itself: what
- * is wanted is behind the last bracket.  A process whose first thread has ended while others run
- * looks like a zombie there, so the count of threads is asked too.
+ * The name of a program stands in its line between brackets, and may have brackets and blanks
+ * itself: what is wanted is behind the last bracket.  A process whose first thread has ended
+ * while others run looks like a zombie there, so the count of threads is asked too.
  */
 #include "sync/party.h"
 

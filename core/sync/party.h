@@ -1,9 +1,11 @@
 /*
- * party.h - which process: a pid with the moment it began, so that a pid used again is nobody we knew.
+ * party.h - which process: a pid with the moment it began, so that a pid used again is nobody we
+ * knew.
  *
- * An id is 64 bits: pid in the upper half, the lower 32 bits of its start (clock ticks since boot, proc(5)) in the
- * lower (0: there was no /proc to ask); never 0.  What is held by a process for longer than a call (a permit, an item) is noted under it in shared
- * memory; whoever finds it later can ask whether that process still lives.  For processes of one pid namespace.
+ * An id is 64 bits: pid in the upper half, the lower 32 bits of its start (clock ticks since
+ * boot, proc(5)) in the lower (0: there was no /proc to ask); never 0.  What is held by a process
+ * for longer than a call (a permit, an item) is noted under it in shared memory; whoever finds it
+ * later can ask whether that process still lives.  For processes of one pid namespace.
  */
 #ifndef COH_SYNC_PARTY_H
 #define COH_SYNC_PARTY_H
@@ -18,8 +20,8 @@ uint64_t coh_party_self(void);
 void coh_party_reset(void);
 
 /*
- * PARTY lives: it exists, is no zombie, and began when PARTY says.  Some system calls.  When it cannot be told
- * (no /proc) it counts as living.
+ * PARTY lives: it exists, is no zombie, and began when PARTY says.  Some system calls.  When it
+ * cannot be told (no /proc) it counts as living.
  */
 bool coh_party_alive(uint64_t party);
 

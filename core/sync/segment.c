@@ -1,11 +1,11 @@
 /*
  * segment.c - shared memory of one object: made, checked, mapped, ended.
  *
- * The header is looked at in the file (pread) before anything is mapped, so that a file that is shorter
- * than it says is an error and no SIGBUS.
+ * The header is looked at in the file (pread) before anything is mapped, so that a file that is
+ * shorter than it says is an error and no SIGBUS.
  *
- * `check` is no secret and guards against no enemy: who may write the memory may write it too.  It finds what
- * was damaged, or made by something else.
+ * `check` is no secret and guards against no enemy: who may write the memory may write it too.
+ * It finds what was damaged, or made by something else.
  */
 #include "sync/segment_priv.h"
 
@@ -25,6 +25,7 @@
 
 #define BUSY_TRIES 1000 /* milliseconds, about, for somebody to finish the removal of one name */
 
+_Static_assert(1 + COH_SEGMENT_BELLS == COH_HERITAGE_SHARE_FDS, "a child is given what there is");
 _Static_assert(sizeof(struct coh_segment_header) == 64, "the header is the same for all compilers");
 
 static const char *const words[COH_SEGMENT_KINDS] = {
@@ -45,7 +46,8 @@ static const char *const words[COH_SEGMENT_KINDS] = {
 
 const char *coh_segment_word(uint32_t kind)
 {
-	return kind < COH_SEGMENT_KINDS && words[kind] != NULL ? words[kind] : "object of unknown kind";
+	return kind < COH_SEGMENT_KINDS && words[kind] != NULL ? words[kind]
+							       : "object of unknown kind";
 }
 
 /* FNV-1a, 64 bits. */
@@ -65,9 +67,23 @@ bool coh_segment_read(int fd, struct coh_segment_header *h)
 	    h->check == coh_segment_sum(h);
 }
 
+/*
+ * A handle of the process this one was forked from, where the child was given its own descriptors
+ * only.
+ */
+static bool is_memory_alone(const struct coh_segment *s)
+{
+	return s->life != coh_inherit_life();
+}
+
 void coh_segment_drop(struct coh_segment *s)
 {
 	coh_shm_unmap(s->header, s->size);
+	if (is_memory_alone(s)) { /* the numbers are somebody else's by now */
+		coh_free(s->name);
+		*s = (struct coh_segment)COH_SEGMENT_NONE;
+		return;
+	}
 	coh_fd_close(&s->fd);
 	for (int i = 0; i < COH_SEGMENT_BELLS; i++)
 		coh_fd_close(&s->bell[i]);
@@ -75,7 +91,8 @@ void coh_segment_drop(struct coh_segment *s)
 	*s = (struct coh_segment)COH_SEGMENT_NONE;
 }
 
-int coh_segment_begin(struct coh_segment *s, const struct coh_segment_spec *spec, struct cohort_error *err)
+int coh_segment_begin(
+    struct coh_segment *s, const struct coh_segment_spec *spec, struct cohort_error *err)
 {
 	s->size = spec->size + spec->tail;
 	s->header = coh_shm_map(s->fd, s->size);
@@ -100,30 +117,34 @@ static int refuse_header(const struct coh_segment_header *h, const struct coh_se
 
 	if (h->magic != COH_SEGMENT_MAGIC)
 		return coh_fail(err, COHORT_ESEGMENT,
-		    "open a %s: this is no shared object: it begins with %016llx, wanted is %016llx",
-		    spec->what, (unsigned long long)h->magic, (unsigned long long)COH_SEGMENT_MAGIC);
+		    "open a %s: this is no shared object: it begins with %016llx, wanted is "
+		    "%016llx",
+		    spec->what, (unsigned long long)h->magic,
+		    (unsigned long long)COH_SEGMENT_MAGIC);
 	if (h->version != COH_SEGMENT_VERSION)
 		return coh_fail(err, COHORT_ESEGMENT,
-		    "open a %s: the shared object is of version %u, wanted is %d", spec->what, h->version,
-		    COH_SEGMENT_VERSION);
+		    "open a %s: the shared object is of version %u, wanted is %d", spec->what,
+		    h->version, COH_SEGMENT_VERSION);
 	if (h->kind != spec->kind)
 		return coh_fail(err, COHORT_ESEGMENT,
 		    "open a %s: the shared object is a %s (kind %u), wanted is kind %u", spec->what,
 		    coh_segment_word(h->kind), h->kind, spec->kind);
 	if (h->size != size)
 		return coh_fail(err, COHORT_ESEGMENT,
-		    "open a %s: its memory has %llu bytes, it says %llu: it was cut, or damaged", spec->what,
-		    (unsigned long long)size, (unsigned long long)h->size);
+		    "open a %s: its memory has %llu bytes, it says %llu: it was cut, or damaged",
+		    spec->what, (unsigned long long)size, (unsigned long long)h->size);
 	if (h->check != coh_segment_sum(h))
-		return coh_fail(err, COHORT_ESEGMENT, "open a %s: its header was damaged", spec->what);
+		return coh_fail(
+		    err, COHORT_ESEGMENT, "open a %s: its header was damaged", spec->what);
 	if (size < least)
 		return coh_fail(err, COHORT_ESEGMENT,
-		    "open a %s: the shared object has %llu bytes, wanted are at least %zu", spec->what,
-		    (unsigned long long)size, least);
+		    "open a %s: the shared object has %llu bytes, wanted are at least %zu",
+		    spec->what, (unsigned long long)size, least);
 	return 0;
 }
 
-int coh_segment_check_in(struct coh_segment *s, const struct coh_segment_spec *spec, struct cohort_error *err)
+int coh_segment_check_in(
+    struct coh_segment *s, const struct coh_segment_spec *spec, struct cohort_error *err)
 {
 	struct coh_segment_header h;
 	struct stat st;
@@ -131,14 +152,15 @@ int coh_segment_check_in(struct coh_segment *s, const struct coh_segment_spec *s
 	if (fstat(s->fd, &st) != 0)
 		return coh_fail_errno(err, errno, "open a %s", spec->what);
 	if (st.st_uid != geteuid() && st.st_uid != 0)
-		return coh_fail(err, -EACCES, "open a %s: it belongs to user %u, allowed is user %u",
-		    spec->what, (unsigned)st.st_uid, (unsigned)geteuid());
+		return coh_fail(err, -EACCES,
+		    "open a %s: it belongs to user %u, allowed is user %u", spec->what,
+		    (unsigned)st.st_uid, (unsigned)geteuid());
 	if (!S_ISREG(st.st_mode))
 		return coh_fail(err, COHORT_ESEGMENT, "open a %s: this is no memory", spec->what);
 	if (coh_fd_read_at(s->fd, &h, sizeof h, 0) != 0)
 		return coh_fail(err, COHORT_ESEGMENT,
-		    "open a %s: its memory has %lld bytes, a shared object at least %zu", spec->what,
-		    (long long)st.st_size, sizeof h);
+		    "open a %s: its memory has %lld bytes, a shared object at least %zu",
+		    spec->what, (long long)st.st_size, sizeof h);
 	if (refuse_header(&h, spec, (uint64_t)st.st_size, err) != 0)
 		return COHORT_ESEGMENT;
 	s->size = (size_t)st.st_size;
@@ -150,7 +172,10 @@ int coh_segment_check_in(struct coh_segment *s, const struct coh_segment_spec *s
 	return 0;
 }
 
-/* A peer could cut an unsealed memory file under us at any time; a named object at least has our own rights. */
+/*
+ * A peer could cut an unsealed memory file under us at any time; a named object at least has our
+ * own rights.
+ */
 static int check_fixed(int fd, const struct coh_segment_spec *spec, struct cohort_error *err)
 {
 	struct stat st, shm;
@@ -160,7 +185,8 @@ static int check_fixed(int fd, const struct coh_segment_spec *spec, struct cohor
 	if (fstat(fd, &st) == 0 && stat("/dev/shm", &shm) == 0 && st.st_dev == shm.st_dev)
 		return 0;
 	return coh_fail(err, COHORT_ESEGMENT,
-	    "open a %s: this is no memory whose size is sealed, nor a file of /dev/shm", spec->what);
+	    "open a %s: this is no memory whose size is sealed, nor a file of /dev/shm",
+	    spec->what);
 }
 
 /* A bell that would block who rings it is none. */
@@ -170,8 +196,8 @@ static int check_bell(int fd, const struct coh_segment_spec *spec, struct cohort
 
 	if (flags >= 0 && (flags & O_NONBLOCK) != 0 && (flags & O_ACCMODE) == O_RDWR)
 		return 0;
-	return coh_fail(err, COHORT_ESEGMENT, "open a %s: descriptor %d is no eventfd or fifo of one",
-	    spec->what, fd);
+	return coh_fail(err, COHORT_ESEGMENT,
+	    "open a %s: descriptor %d is no eventfd or fifo of one", spec->what, fd);
 }
 
 static void segment_init(struct coh_segment *s, enum coh_segment_open how)
@@ -179,6 +205,7 @@ static void segment_init(struct coh_segment *s, enum coh_segment_open how)
 	*s = (struct coh_segment)COH_SEGMENT_NONE;
 	s->how = how;
 	s->party = coh_party_self();
+	s->life = coh_inherit_life();
 }
 
 int coh_segment_adopt(struct coh_segment *s, const int *fds, int n,
@@ -219,7 +246,8 @@ int coh_segment_check(const struct coh_segment *s, struct cohort_error *err)
 
 /* ---- opening ---- */
 
-static int make_anonymous(struct coh_segment *s, const struct coh_segment_spec *spec, struct cohort_error *err)
+static int make_anonymous(
+    struct coh_segment *s, const struct coh_segment_spec *spec, struct cohort_error *err)
 {
 	char name[64];
 	int rc = coh_segment_root_random(s->id);
@@ -228,8 +256,9 @@ static int make_anonymous(struct coh_segment *s, const struct coh_segment_spec *
 		return coh_fail_errno(err, -rc, "make a %s: random bytes", spec->what);
 	snprintf(name, sizeof name, "cohort-%s", spec->what);
 	s->fd = coh_shm_new_fixed(name, spec->size, spec->tail);
-	rc = s->fd < 0 ? coh_fail_errno(err, -s->fd, "make a %s: %zu bytes of memory", spec->what, spec->size)
-		       : coh_segment_begin(s, spec, err);
+	rc = s->fd < 0
+	    ? coh_fail_errno(err, -s->fd, "make a %s: %zu bytes of memory", spec->what, spec->size)
+	    : coh_segment_begin(s, spec, err);
 	for (int i = 0; rc == 0 && i < spec->bells; i++) {
 		s->bell[i] = coh_fd_event();
 		if (s->bell[i] < 0)
@@ -240,20 +269,22 @@ static int make_anonymous(struct coh_segment *s, const struct coh_segment_spec *
 	return rc;
 }
 
-static int attach_or_make(struct coh_segment *s, const char *name, const struct coh_segment_spec *spec,
-    bool *made, struct cohort_error *err)
+static int attach_or_make(struct coh_segment *s, const char *name,
+    const struct coh_segment_spec *spec, bool *made, struct cohort_error *err)
 {
 	enum coh_segment_open how = s->how;
 	int rc = coh_segment_attach_named(s, name, spec, err);
 
 	if (how == COH_SEGMENT_ATTACH && (rc == -ENOENT || rc == -EBUSY))
 		return coh_fail(err, -ENOENT,
-		    "open a %s: no object of this user has the name '%s'; make it first, or open it so that it is made",
+		    "open a %s: no object of this user has the name '%s'; make it first, or open "
+		    "it so that it is made",
 		    spec->what, name);
 	if (how == COH_SEGMENT_CREATE && (rc == 0 || rc == COHORT_ESEGMENT)) {
 		coh_segment_drop(s);
-		return coh_fail(err, -EEXIST, "make a %s: there is a shared object with the name '%s' already",
-		    spec->what, name);
+		return coh_fail(err, -EEXIST,
+		    "make a %s: there is a shared object with the name '%s' already", spec->what,
+		    name);
 	}
 	if (rc != -ENOENT)
 		return rc;
@@ -279,13 +310,14 @@ static int open_named(struct coh_segment *s, const char *name, const struct coh_
 		(void)poll(NULL, 0, 1);
 	}
 	return coh_fail(err, -EBUSY,
-	    "open a %s: '%s' is being swept away by a process that does not get on", spec->what, name);
+	    "open a %s: '%s' is being swept away by a process that does not get on", spec->what,
+	    name);
 }
 
-static int open_inherited(struct coh_segment *s, const char *name, const struct coh_segment_spec *spec,
-    struct cohort_error *err)
+static int open_inherited(struct coh_segment *s, const char *name,
+    const struct coh_segment_spec *spec, struct cohort_error *err)
 {
-	int fds[1 + COH_SEGMENT_BELLS], n, rc;
+	int fds[COH_HERITAGE_SHARE_FDS], n, rc;
 
 	n = coh_inherit_dup(name, fds, err);
 	if (n < 0)
@@ -303,8 +335,8 @@ static const char *after(const char *address, const char *scheme)
 	return strncmp(address, scheme, n) == 0 ? address + n : NULL;
 }
 
-static int open_address(struct coh_segment *s, const char *address, const struct coh_segment_spec *spec,
-    bool *made, struct cohort_error *err)
+static int open_address(struct coh_segment *s, const char *address,
+    const struct coh_segment_spec *spec, bool *made, struct cohort_error *err)
 {
 	const char *local = after(address, "local:"), *inherit = after(address, "inherit:");
 
@@ -312,7 +344,8 @@ static int open_address(struct coh_segment *s, const char *address, const struct
 		return open_inherited(s, inherit, spec, err);
 	if (inherit != NULL || local == NULL)
 		return coh_fail(err, COHORT_EADDRESS,
-		    "open a %s: the address is '%s', allowed are local:, local:NAME and, not to make it, inherit:NAME",
+		    "open a %s: the address is '%s', allowed are local:, local:NAME and, not to "
+		    "make it, inherit:NAME",
 		    spec->what, address);
 	if (*local != '\0')
 		return open_named(s, local, spec, made, err);
@@ -339,7 +372,8 @@ int coh_segment_open(struct coh_segment *s, const char *address, enum coh_segmen
 }
 
 /* Another was quicker with S's name: S becomes that one. */
-static int yield_to_other(struct coh_segment *s, const struct coh_segment_spec *spec, struct cohort_error *err)
+static int yield_to_other(
+    struct coh_segment *s, const struct coh_segment_spec *spec, struct cohort_error *err)
 {
 	struct coh_segment other;
 	int rc;
@@ -353,7 +387,8 @@ static int yield_to_other(struct coh_segment *s, const struct coh_segment_spec *
 	return -EEXIST;
 }
 
-int coh_segment_publish(struct coh_segment *s, const struct coh_segment_spec *spec, struct cohort_error *err)
+int coh_segment_publish(
+    struct coh_segment *s, const struct coh_segment_spec *spec, struct cohort_error *err)
 {
 	int rc = 0;
 

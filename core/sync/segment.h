@@ -1,17 +1,19 @@
 /*
  * segment.h - a piece of memory that processes share: made, named, attached, handed on, swept away.
  *
- * Every shared object is one segment: a header, then the object.  Anonymous ones are memory files (memfd), sealed against
- * any change of size, known by their descriptor alone: nothing can leak.  Named ones are folders
- * /dev/shm/cohort-UID/names/NAME/ with a file `segment` and the object's bells: made in /dev/shm/cohort-UID/making/
- * and put in place by one rename, so that whoever finds a name finds a finished object; taken away by one
- * rename back.  Everyone who has one open holds a shared flock(2) on it, which ends with the process: what nobody
- * holds and whose maker is dead is swept away, and is as good as swept for who wants to attach it.
- * The one who made it owns it: detaching the maker's handle removes the name, attaching and detaching never do.
- * A name lives on while others have it open after its maker died.
+ * Every shared object is one segment: a header, then the object.  Anonymous ones are memory files
+ * (memfd), sealed against any change of size, known by their descriptor alone: nothing can leak.
+ * Named ones are folders /dev/shm/cohort-UID/names/NAME/ with a file `segment` and the object's
+ * bells: made in /dev/shm/cohort-UID/making/ and put in place by one rename, so that whoever
+ * finds a name finds a finished object; taken away by one rename back.  Everyone who has one open
+ * holds a shared flock(2) on it, which ends with the process: what nobody holds and whose maker
+ * is dead is swept away, and is as good as swept for who wants to attach it. The one who made it
+ * owns it: detaching the maker's handle removes the name, attaching and detaching never do. A
+ * name lives on while others have it open after its maker died.
  *
- * Shared memory holds offsets, never addresses.  Pages are reserved when a segment is made (-ENOSPC there, never a
- * SIGBUS later), but for a sparse tail, whose user reserves them piece by piece (os/shm.h).
+ * Shared memory holds offsets, never addresses.  Pages are reserved when a segment is made
+ * (-ENOSPC there, never a SIGBUS later), but for a sparse tail, whose user reserves them piece by
+ * piece (os/shm.h).
  */
 #ifndef COH_SYNC_SEGMENT_H
 #define COH_SYNC_SEGMENT_H
@@ -71,11 +73,15 @@ struct coh_segment {
 	bool published;
 	enum coh_segment_open how;   /* as it was opened */
 	uint64_t party;              /* who has this handle: not its forked children */
+	unsigned life;               /* inherit.h: in which its descriptors are open */
 	uint8_t id[16];              /* as in the header */
 	char *name;                  /* NULL: anonymous */
 };
 
-/* What to make, or what is expected where one is attached.  LEAST lets one attach what was made smaller. */
+/*
+ * What to make, or what is expected where one is attached.  LEAST lets one attach what was made
+ * smaller.
+ */
 struct coh_segment_spec {
 	enum coh_segment_kind kind;
 	size_t size;      /* in bytes, header included; of a sparse one: pages reserved at once */
@@ -86,54 +92,68 @@ struct coh_segment_spec {
 };
 
 /*
- * Open the segment at ADDRESS: "local:" makes an anonymous one, "local:NAME" makes or attaches the one of this user under
- * NAME, as HOW says, "inherit:NAME" is the one a parent shared under NAME (process.h, pool.h).  *MADE: it is new, all
- * zero behind its header, and nobody else sees it before coh_segment_publish.  An attached one was checked: magic, version,
- * kind, size (of the file and in the header), owner's uid.  Gives *S.
+ * Open the segment at ADDRESS: "local:" makes an anonymous one, "local:NAME" makes or attaches
+ * the one of this user under NAME, as HOW says, "inherit:NAME" is the one a parent shared under
+ * NAME (process.h, pool.h).  *MADE: it is new, all zero behind its header, and nobody else sees
+ * it before coh_segment_publish.  An attached one was checked: magic, version, kind, size (of the
+ * file and in the header), owner's uid.  Gives *S.
  *
- * 0; COHORT_EADDRESS; COHORT_ENAME (empty, over 255 bytes, with '/', "." or ".."); -EEXIST; -ENOENT (the sentence says which
- * name, and what to do); COHORT_ESEGMENT (it is no segment, of another version, kind or size: got and wanted); -EACCES
- * (another user's); -ENOSPC; -EFBIG (RLIMIT_FSIZE); -EMFILE; -ENOMEM; -EBUSY (the name is being swept away by a process that
- * does not get on).  On failure *S holds nothing, and nothing is left behind.
+ * 0; COHORT_EADDRESS; COHORT_ENAME (empty, over 255 bytes, with '/', "." or ".."); -EEXIST;
+ * -ENOENT (the sentence says which name, and what to do); COHORT_ESEGMENT (it is no segment, of
+ * another version, kind or size: got and wanted); -EACCES (another user's); -ENOSPC; -EFBIG
+ * (RLIMIT_FSIZE); -EMFILE; -ENOMEM; -EBUSY (the name is being swept away by a process that does
+ * not get on).  On failure *S holds nothing, and nothing is left behind.
  */
 int coh_segment_open(struct coh_segment *s, const char *address, enum coh_segment_open how,
     const struct coh_segment_spec *spec, bool *made, struct cohort_error *err);
 
 /*
- * A segment that was made is complete (named or not; nothing in its header changes any more): let others see it.
- * 0; -EEXIST: another was quicker.  Under EITHER S is now that one, attached, and what you wrote is
- * gone; under CREATE, as after any other error, S is as it was: close it.  One that is closed unpublished was never there.
+ * A segment that was made is complete (named or not; nothing in its header changes any more): let
+ * others see it. 0; -EEXIST: another was quicker.  Under EITHER S is now that one, attached, and
+ * what you wrote is gone; under CREATE, as after any other error, S is as it was: close it.  One
+ * that is closed unpublished was never there.
  */
 int coh_segment_publish(struct coh_segment *s, const struct coh_segment_spec *spec, struct cohort_error *err);
 
 /*
- * Attach what came as descriptors: FDS[0] the memory, then its bells (N in all).  Takes them on success.  Errors as
- * coh_segment_open.
+ * Attach what came as descriptors: FDS[0] the memory, then its bells (N in all).  Takes them on
+ * success.  Errors as coh_segment_open.
  */
 int coh_segment_adopt(struct coh_segment *s, const int *fds, int n,
     const struct coh_segment_spec *spec, struct cohort_error *err);
 
-/* The descriptors that another process needs to adopt S, borrowed: into FDS (room for 1 + COH_SEGMENT_BELLS); how many. */
+/*
+ * The descriptors that another process needs to adopt S, borrowed: into FDS (room for 1 +
+ * COH_SEGMENT_BELLS); how many.
+ */
 int coh_segment_fds(const struct coh_segment *s, int *fds);
 
 /* What a segment of KIND is called: "queue". */
 const char *coh_segment_word(uint32_t kind);
 
-/* The file is still as large as what is mapped (a named one can be cut): 0, or COHORT_ESEGMENT.  One system call. */
+/*
+ * The file is still as large as what is mapped (a named one can be cut): 0, or COHORT_ESEGMENT.
+ * One system call.
+ */
 int coh_segment_check(const struct coh_segment *s, struct cohort_error *err);
 
 /*
- * Unmap and close; the maker's handle removes the name (of the object it made, and of no other that has the name by
- * now).  In a forked child it only unmaps and closes.  A zeroed struct is fine.
+ * Unmap and close; the maker's handle removes the name (of the object it made, and of no other
+ * that has the name by now).  In a forked child it only unmaps and closes.  A zeroed struct is
+ * fine.
  */
 void coh_segment_close(struct coh_segment *s);
 
-/* Remove the name NAME of this user, whoever made it: who has it open keeps it.  0, -ENOENT, COHORT_ENAME. */
+/*
+ * Remove the name NAME of this user, whoever made it: who has it open keeps it.  0, -ENOENT,
+ * COHORT_ENAME.
+ */
 int coh_segment_unlink(const char *name, struct cohort_error *err);
 
 /*
- * Remove all named objects of this user whose maker is dead and that nobody has open, and what makers left unfinished; how many,
- * or -errno.  Making a named object does it too, once a second at most.
+ * Remove all named objects of this user whose maker is dead and that nobody has open, and what
+ * makers left unfinished; how many, or -errno.  Making a named object does it too, once a second
+ * at most.
  */
 int coh_segment_sweep(void);
 

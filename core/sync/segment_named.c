@@ -1,9 +1,9 @@
 /*
  * segment_named.c - segments with a name: made aside, put in place, found, held, taken away.
  *
- * Who attaches opens, takes the shared lock and then looks whether the name still means the file it has: between the
- * first two a sweeper may have found it unheld.  An exclusive lock that somebody else has means that the
- * object is on its way out.
+ * Who attaches opens, takes the shared lock and then looks whether the name still means the file
+ * it has: between the first two a sweeper may have found it unheld.  An exclusive lock that
+ * somebody else has means that the object is on its way out.
  */
 #include "sync/segment_priv.h"
 
@@ -33,7 +33,8 @@ int coh_segment_name_check(const char *name, struct cohort_error *err)
 		    COH_SEGMENT_NAME_MAX);
 	if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0 || strchr(name, '/') != NULL)
 		return coh_fail(err, COHORT_ENAME,
-		    "a shared object cannot be named '%s': allowed is all but \".\", \"..\" and what has a '/'",
+		    "a shared object cannot be named '%s': allowed is all but \".\", \"..\" and "
+		    "what has a '/'",
 		    name);
 	return 0;
 }
@@ -49,15 +50,17 @@ static int make_file(struct coh_segment *s, int root, const char *folder,
 	snprintf(path, sizeof path, "making/%s/segment", folder);
 	s->fd = coh_fd_open_at(root, path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW);
 	if (s->fd < 0)
-		return coh_fail_errno(err, -s->fd, "make the %s '%s': its file", spec->what, s->name);
+		return coh_fail_errno(
+		    err, -s->fd, "make the %s '%s': its file", spec->what, s->name);
 	COH_FAULT("segment.make.file");
 	if (flock(s->fd, LOCK_SH | LOCK_NB) != 0)
-		return coh_fail_errno(err, errno, "make the %s '%s': lock its file", spec->what, s->name);
+		return coh_fail_errno(
+		    err, errno, "make the %s '%s': lock its file", spec->what, s->name);
 	COH_FAULT("segment.make.locked");
 	rc = coh_shm_extend(s->fd, spec->size, spec->tail);
 	if (rc != 0)
-		return coh_fail_errno(err, -rc, "make the %s '%s': %zu bytes of /dev/shm", spec->what,
-		    s->name, spec->size);
+		return coh_fail_errno(err, -rc, "make the %s '%s': %zu bytes of /dev/shm",
+		    spec->what, s->name, spec->size);
 	COH_FAULT("segment.make.reserved");
 	return 0;
 }
@@ -88,7 +91,8 @@ static int make_bells(struct coh_segment *s, int root, const char *folder,
 		if (rc == 0)
 			rc = open_bell(s, i, root, path);
 		if (rc != 0)
-			return coh_fail_errno(err, -rc, "make the %s '%s': fifo", spec->what, s->name);
+			return coh_fail_errno(
+			    err, -rc, "make the %s '%s': fifo", spec->what, s->name);
 	}
 	return 0;
 }
@@ -115,7 +119,8 @@ static int make_in(struct coh_segment *s, int root, const char *folder,
 	return rc;
 }
 
-static int make_once(struct coh_segment *s, const struct coh_segment_spec *spec, struct cohort_error *err)
+static int make_once(
+    struct coh_segment *s, const struct coh_segment_spec *spec, struct cohort_error *err)
 {
 	char folder[COH_SEGMENT_UNFINISHED];
 	int root = coh_segment_root_open(COH_SEGMENT_MAKE, err), rc;
@@ -136,8 +141,8 @@ static int make_once(struct coh_segment *s, const struct coh_segment_spec *spec,
 	return rc;
 }
 
-int coh_segment_make_named(struct coh_segment *s, const char *name, const struct coh_segment_spec *spec,
-    struct cohort_error *err)
+int coh_segment_make_named(struct coh_segment *s, const char *name,
+    const struct coh_segment_spec *spec, struct cohort_error *err)
 {
 	int rc = -EAGAIN;
 
@@ -177,7 +182,8 @@ int coh_segment_publish_named(struct coh_segment *s, struct cohort_error *err)
 	for (int i = 0; i < COH_SEGMENT_TRIES && rc == -EAGAIN; i++)
 		rc = publish_once(s, err);
 	if (rc == -EEXIST)
-		return coh_fail(err, rc, "there is a shared object with the name '%s' already", s->name);
+		return coh_fail(
+		    err, rc, "there is a shared object with the name '%s' already", s->name);
 	return rc == 0 ? 0 : coh_fail_code(err, rc);
 }
 
@@ -192,8 +198,8 @@ static bool same_file(int root, const char *path, const struct stat *st)
 }
 
 /*
- * Hold FD, the file that NAME was: 0; -EAGAIN (it is it no longer: look again), -EBUSY (it is being swept).
- * What the dead left and nobody holds is swept here.
+ * Hold FD, the file that NAME was: 0; -EAGAIN (it is it no longer: look again), -EBUSY (it is
+ * being swept). What the dead left and nobody holds is swept here.
  */
 static int hold(int fd, int root, const char *name, const char *path)
 {
@@ -202,7 +208,8 @@ static int hold(int fd, int root, const char *name, const char *path)
 
 	if (fstat(fd, &st) != 0)
 		return -errno;
-	if (coh_segment_read(fd, &h) && !coh_party_alive(h.owner) && flock(fd, LOCK_EX | LOCK_NB) == 0) {
+	if (coh_segment_read(fd, &h) && !coh_party_alive(h.owner) &&
+	    flock(fd, LOCK_EX | LOCK_NB) == 0) {
 		(void)coh_segment_root_remove(root, name, &st);
 		return same_file(root, path, &st) ? -EBUSY : -EAGAIN;
 	}
@@ -212,17 +219,19 @@ static int hold(int fd, int root, const char *name, const char *path)
 	return same_file(root, path, &st) ? 0 : -EAGAIN;
 }
 
-static int open_failed(int e, const char *name, const struct coh_segment_spec *spec, struct cohort_error *err)
+static int open_failed(
+    int e, const char *name, const struct coh_segment_spec *spec, struct cohort_error *err)
 {
 	if (e == ENOENT)
 		return -ENOENT;
 	if (e == ELOOP || e == ENOTDIR || e == EISDIR || e == ENXIO)
-		return coh_fail(err, COHORT_ESEGMENT, "open the %s '%s': there is no segment under this name",
-		    spec->what, name);
+		return coh_fail(err, COHORT_ESEGMENT,
+		    "open the %s '%s': there is no segment under this name", spec->what, name);
 	return coh_fail_errno(err, e, "open the %s '%s'", spec->what, name);
 }
 
-static int attach_bells(struct coh_segment *s, int root, const struct coh_segment_spec *spec, struct cohort_error *err)
+static int attach_bells(
+    struct coh_segment *s, int root, const struct coh_segment_spec *spec, struct cohort_error *err)
 {
 	char folder[COH_SEGMENT_PATH];
 	int rc = 0;
@@ -231,13 +240,19 @@ static int attach_bells(struct coh_segment *s, int root, const struct coh_segmen
 	for (int i = 0; rc == 0 && i < spec->bells; i++)
 		rc = open_bell(s, i, root, folder);
 	if (rc == -ENOENT || rc == -ENXIO || rc == -ELOOP)
-		return coh_fail(err, COHORT_ESEGMENT, "open the %s '%s': it has not the %d fifos of one",
-		    spec->what, s->name, spec->bells);
-	return rc != 0 ? coh_fail_errno(err, -rc, "open the %s '%s': fifo", spec->what, s->name) : 0;
+		return coh_fail(err, COHORT_ESEGMENT,
+		    "open the %s '%s': it has not the %d fifos of one", spec->what, s->name,
+		    spec->bells);
+	return rc != 0 ? coh_fail_errno(err, -rc, "open the %s '%s': fifo", spec->what, s->name)
+		       : 0;
 }
 
-/* What NAME is at this moment: 0, -ENOENT, -EAGAIN (look again), -EBUSY, or a code with a sentence. */
-static int attach_once(struct coh_segment *s, const struct coh_segment_spec *spec, struct cohort_error *err)
+/*
+ * What NAME is at this moment: 0, -ENOENT, -EAGAIN (look again), -EBUSY, or a code with a
+ * sentence.
+ */
+static int attach_once(
+    struct coh_segment *s, const struct coh_segment_spec *spec, struct cohort_error *err)
 {
 	int root = coh_segment_root_open(COH_SEGMENT_LOOK, err), rc;
 	char path[COH_SEGMENT_PATH];

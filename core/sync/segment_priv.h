@@ -1,6 +1,6 @@
 /*
- * segment_priv.h - what the files of segment share: segment.c memory and checks, segment_named.c names,
- * segment_root.c the folder of this user, segment_sweep.c what the dead left.
+ * segment_priv.h - what the files of segment share: segment.c memory and checks, segment_named.c
+ * names, segment_root.c the folder of this user, segment_sweep.c what the dead left.
  */
 #ifndef COH_SYNC_SEGMENT_PRIV_H
 #define COH_SYNC_SEGMENT_PRIV_H
@@ -12,19 +12,24 @@
 /* ---- segment.c ---- */
 
 /* Nothing is in it, and no descriptor is 0. */
-#define COH_SEGMENT_NONE                                                                    \
-	{                                                                                   \
-		.fd = -1, .bell = { -1, -1 }                                                \
+#define COH_SEGMENT_NONE                                                                           \
+	{                                                                                          \
+		.fd = -1, .bell = { -1, -1 }                                                       \
 	}
 
 /* What the field `check` of H should be. */
 uint64_t coh_segment_sum(const struct coh_segment_header *h);
 
-/* S, whose file is open and as large as SPEC says, new: map it and fill in its header.  0 or a code with a sentence. */
-int coh_segment_begin(struct coh_segment *s, const struct coh_segment_spec *spec, struct cohort_error *err);
+/*
+ * S, whose file is open and as large as SPEC says, new: map it and fill in its header.  0 or a
+ * code with a sentence.
+ */
+int coh_segment_begin(
+    struct coh_segment *s, const struct coh_segment_spec *spec, struct cohort_error *err);
 
 /* S, whose file is open, from somebody else: check it against SPEC and map it. */
-int coh_segment_check_in(struct coh_segment *s, const struct coh_segment_spec *spec, struct cohort_error *err);
+int coh_segment_check_in(
+    struct coh_segment *s, const struct coh_segment_spec *spec, struct cohort_error *err);
 
 /* The header of FD as it lies in the file; false when it is no sound one. */
 bool coh_segment_read(int fd, struct coh_segment_header *h);
@@ -38,10 +43,13 @@ void coh_segment_drop(struct coh_segment *s);
 int coh_segment_name_check(const char *name, struct cohort_error *err);
 
 /* Make S in the folder `making`; 0 or a code, nothing is left then. */
-int coh_segment_make_named(struct coh_segment *s, const char *name, const struct coh_segment_spec *spec,
-    struct cohort_error *err);
+int coh_segment_make_named(struct coh_segment *s, const char *name,
+    const struct coh_segment_spec *spec, struct cohort_error *err);
 
-/* Attach what NAME is: 0, -ENOENT (nothing is), -EBUSY (it is being swept), or a code with a sentence. */
+/*
+ * Attach what NAME is: 0, -ENOENT (nothing is), -EBUSY (it is being swept), or a code with a
+ * sentence.
+ */
 int coh_segment_attach_named(struct coh_segment *s, const char *name,
     const struct coh_segment_spec *spec, struct cohort_error *err);
 
@@ -57,14 +65,18 @@ void coh_segment_end_named(struct coh_segment *s);
 #define COH_SEGMENT_PATH 320      /* of anything below it: "names/", NAME_MAX, "/segment" */
 #define COH_SEGMENT_UNFINISHED 64 /* a name in the folder making: PARTY-RANDOM in hexadecimal */
 
-/* Where others may have removed what was empty, again and again: each time means that somebody got on. */
+/*
+ * Where others may have removed what was empty, again and again: each time means that somebody
+ * got on.
+ */
 #define COH_SEGMENT_TRIES 1000
 
 enum coh_segment_need { COH_SEGMENT_LOOK, COH_SEGMENT_MAKE };
 
 /*
- * A descriptor of the root, which is this user's alone.  MAKE makes it, and its folders, where they are not.  -ENOENT (LOOK: it
- * is not there), -EAGAIN (MAKE: it was removed just then), or a code with a sentence.
+ * A descriptor of the root, which is this user's alone.  MAKE makes it, and its folders, where
+ * they are not.  -ENOENT (LOOK: it is not there), -EAGAIN (MAKE: it was removed just then), or a
+ * code with a sentence.
  */
 int coh_segment_root_open(enum coh_segment_need need, struct cohort_error *err);
 
@@ -79,7 +91,8 @@ int coh_segment_root_random(uint8_t id[16]);
 bool coh_segment_root_clear(int root, const char *name);
 
 /*
- * Take NAME away, if it is still the file WHICH (NULL: whatever it is).  0; -ENOENT: it is not, or not there; -errno.
+ * Take NAME away, if it is still the file WHICH (NULL: whatever it is).  0; -ENOENT: it is not,
+ * or not there; -errno.
  */
 int coh_segment_root_remove(int root, const char *name, const struct stat *which);
 

@@ -1,14 +1,14 @@
 /*
  * segment_root.c - the folder /dev/shm/cohort-UID: where a user's named objects are, and are made.
  *
- * /dev/shm is everybody's, so what stands there under our name is looked at before it is believed: a folder, ours, that
- * nobody else may write into.  Inside it nobody but us makes anything.  It goes when it is empty, so that
- * nothing stays of a program that has ended; who makes something meanwhile finds its folders
- * gone (ENOENT) and begins anew.
+ * /dev/shm is everybody's, so what stands there under our name is looked at before it is
+ * believed: a folder, ours, that nobody else may write into.  Inside it nobody but us makes
+ * anything.  It goes when it is empty, so that nothing stays of a program that has ended; who
+ * makes something meanwhile finds its folders gone (ENOENT) and begins anew.
  *
- * Names are taken away one at a time (a lock on the root), because "is it still the one I mean" and "rename it away" are
- * two steps.  A holder of that lock who is stopped is waited for only so long; after that the two
- * steps are as close as two system calls.
+ * Names are taken away one at a time (a lock on the root), because "is it still the one I mean"
+ * and "rename it away" are two steps.  A holder of that lock who is stopped is waited for only so
+ * long; after that the two steps are as close as two system calls.
  */
 #include "sync/segment_priv.h"
 
@@ -42,11 +42,13 @@ static int root_check(int root, const char *path, struct cohort_error *err)
 		return coh_fail_errno(err, errno, "shared objects: %s", path);
 	if (st.st_uid != geteuid())
 		return coh_fail(err, -EACCES,
-		    "shared objects: the folder %s belongs to user %u, not to user %u; have it removed",
+		    "shared objects: the folder %s belongs to user %u, not to user %u; have it "
+		    "removed",
 		    path, (unsigned)st.st_uid, (unsigned)geteuid());
 	if ((st.st_mode & (S_IWGRP | S_IWOTH)) != 0)
 		return coh_fail(err, -EACCES,
-		    "shared objects: others may write into the folder %s (mode %o, allowed is 700); chmod or remove it",
+		    "shared objects: others may write into the folder %s (mode %o, allowed is "
+		    "700); chmod or remove it",
 		    path, (unsigned)(st.st_mode & 07777));
 	return 0;
 }
@@ -87,8 +89,8 @@ int coh_segment_root_open(enum coh_segment_need need, struct cohort_error *err)
 	if (root == -ENOENT)
 		return need == COH_SEGMENT_MAKE ? -EAGAIN : -ENOENT;
 	if (root == -ENOTDIR || root == -ELOOP)
-		return coh_fail(err, -EACCES,
-		    "shared objects: %s is no folder; have it removed", path);
+		return coh_fail(
+		    err, -EACCES, "shared objects: %s is no folder; have it removed", path);
 	if (root < 0)
 		return coh_fail_errno(err, -root, "shared objects: open the folder %s", path);
 	rc = root_check(root, path, err);

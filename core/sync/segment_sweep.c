@@ -1,9 +1,10 @@
 /*
  * segment_sweep.c - take away what makers left that are dead, and names on demand.
  *
- * Whoever has a segment open holds a shared lock on its file, which the system ends with its last descriptor.
- * So what can be locked alone is open nowhere, whatever its header says; and if its maker lives, it may be
- * about to be opened.  A header that is no sound one names no maker: then the lock alone decides.
+ * Whoever has a segment open holds a shared lock on its file, which the system ends with its last
+ * descriptor. So what can be locked alone is open nowhere, whatever its header says; and if its
+ * maker lives, it may be about to be opened.  A header that is no sound one names no maker: then
+ * the lock alone decides.
  */
 #include "sync/segment_priv.h"
 
@@ -23,7 +24,10 @@
 
 #define OFTEN COHORT_SECOND /* a sweep looks at every name: not for each that is made */
 
-/* PATH, a segment, is left by the dead.  Gives a descriptor that keeps others away from it, or -1. */
+/*
+ * PATH, a segment, is left by the dead.  Gives a descriptor that keeps others away from it, or
+ * -1.
+ */
 static int left(int root, const char *path, struct stat *st)
 {
 	struct coh_segment_header h;
@@ -66,7 +70,8 @@ static int sweep_unfinished(int root, const char *name)
 	snprintf(path, sizeof path, "making/%s/segment", name);
 	fd = coh_fd_open_at(root, path, O_RDWR | O_NOFOLLOW | O_NONBLOCK);
 	if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) != 0) {
-		coh_fd_close(&fd); /* its maker lives, where we cannot see it, or it is a removed one that is in use */
+		coh_fd_close(
+		    &fd); /* its maker lives, where we cannot see it, or it is a removed one that is in use */
 		return 0;
 	}
 	gone = coh_segment_root_clear(root, name);

@@ -13,6 +13,8 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "os/zygote.h"
+#include "sync/inherit.h"
+#include "sync/party.h"
 #include "work/process.h"
 #include "work/shutdown.h"
 #include "work/task.h"
@@ -65,11 +67,14 @@ void coh_init_child_life(const struct coh_heritage *h)
 	owner = getpid();
 	ended = false;
 	prctl(PR_SET_NAME, program_invocation_short_name); /* else that of the zygote */
+	coh_party_reset();
 	coh_zygote_reset();
 	coh_shutdown_reset();
 	coh_process_reset();
 	coh_process_become(h);
 	set_up_log(h);
+	if (coh_inherit_begin(h) != 0)
+		exit(COH_CODE_UNKNOWN); /* one name twice: no parent of this library */
 	if (h->role >= sizeof roles / sizeof *roles || roles[h->role] == NULL)
 		exit(COH_CODE_UNKNOWN); /* a heritage of another program */
 	exit(roles[h->role](h));

@@ -9,6 +9,7 @@
 
 #include "base/err.h"
 #include "base/mem.h"
+#include "sync/inherit.h"
 #include "work/call.h"
 
 #include <errno.h>
@@ -30,12 +31,14 @@ static void inline_fini(struct coh_member *m)
 
 static const struct coh_launcher_ops inline_ops = {.end = inline_end, .fini = inline_fini};
 
-/* 0 or the failure of KIND's task on the image. */
-static int inline_run(struct cohort_call *call, const struct coh_pool_kind *kind,
-    const void *args, size_t size, struct cohort_error *err)
+/* 0 or the failure of KIND's task, of P, on the image. */
+static int inline_run(const struct cohort_pool *p, struct cohort_call *call,
+    const struct coh_pool_kind *kind, const void *args, size_t size, struct cohort_error *err)
 {
+	const struct coh_inherit *outer = coh_inherit_scope(p->shares);
 	int rc = coh_call_work(call, kind->task, args, size);
 
+	coh_inherit_scope(outer);
 	return rc == 0 ? 0 : coh_fail(err, rc, "%s", coh_call_error(call)->text);
 }
 
@@ -53,7 +56,7 @@ static int inline_open(struct cohort_pool *p, const char *address,
 	if (p->has_setup) {
 		call = coh_call_new();
 		rc = call == NULL ? coh_fail(err, -ENOMEM, "no memory for the initializer")
-				  : inline_run(call, &p->kinds[p->setup_number], p->setup_args,
+				  : inline_run(p, call, &p->kinds[p->setup_number], p->setup_args,
 					p->setup_size, err);
 		coh_call_free(call);
 	}
@@ -86,7 +89,7 @@ static void run_one(struct cohort_pool *p, struct cohort_future *f)
 	coh_engine_unlock();
 	begin = cohort_now();
 	rc = call == NULL ? coh_fail(&err, -ENOMEM, "no memory to run the task")
-			  : inline_run(call, f->kind, f->body, f->args_size, &err);
+			  : inline_run(p, call, f->kind, f->body, f->args_size, &err);
 	end = cohort_now();
 	coh_engine_lock();
 	if (coh_pool_find(p, id) == f &&
@@ -118,4 +121,4 @@ void coh_pool_run_inline(struct cohort_pool *p)
 	}
 }
 
-const struct coh_scheme coh_scheme_inline = {.name = "inline", .open = inline_open};
+const struct coh_scheme coh_scheme_inline = {.name = "inline", .shares = true, .open = inline_open};

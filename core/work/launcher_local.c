@@ -12,6 +12,7 @@
 #include "os/fd.h"
 #include "os/shm.h"
 #include "os/zygote.h"
+#include "work/share.h"
 #include "work/worker.h"
 
 #include <cohort/process.h>
@@ -44,6 +45,7 @@ static int local_spawn(struct coh_member *m, int conn_fd, int status_fd, struct 
 	h.fd[COH_HERITAGE_CONN] = conn_fd;
 	h.fd[COH_HERITAGE_STATUS] = status_fd;
 	h.fd[COH_HERITAGE_PROGRAM] = l->program_fd;
+	coh_share_bequeath(m->pool->shares, &h);
 	return coh_zygote_start(&h, &l->child, cohort_in(START_PATIENCE), err);
 }
 
@@ -177,4 +179,4 @@ static int local_open(struct cohort_pool *p, const char *address,
 }
 
 const struct coh_scheme coh_scheme_local = {
-    .name = "local", .children = true, .open = local_open};
+    .name = "local", .children = true, .shares = true, .open = local_open};

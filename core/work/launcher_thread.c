@@ -10,6 +10,7 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "os/fd.h"
+#include "sync/inherit.h"
 #include "work/worker.h"
 
 #include <cohort/process.h>
@@ -26,12 +27,14 @@ struct thread {
 	pthread_t id;
 	struct cohort_conn *conn; /* the worker's end */
 	struct coh_worker_status status;
+	const struct coh_inherit *shares; /* the pool's */
 };
 
 static void *thread_main(void *arg)
 {
 	struct thread *t = arg;
 
+	coh_inherit_scope(t->shares);
 	coh_worker_serve(t->conn, &t->status);
 	cohort_conn_close(t->conn); /* tells the pool */
 	return NULL;
@@ -54,6 +57,7 @@ static int thread_start(struct coh_member *m, struct cohort_error *err)
 	struct thread *t = m->data;
 	int pair[2], rc;
 
+	t->shares = m->pool->shares;
 	rc = coh_fd_pair(pair, SOCK_STREAM);
 	if (rc != 0)
 		return coh_fail_errno(err, -rc, "start a worker thread");
@@ -138,4 +142,4 @@ static int thread_open(struct cohort_pool *p, const char *address,
 	return rc;
 }
 
-const struct coh_scheme coh_scheme_thread = {.name = "thread", .open = thread_open};
+const struct coh_scheme coh_scheme_thread = {.name = "thread", .shares = true, .open = thread_open};

@@ -18,6 +18,7 @@
 #include "base/object.h"
 #include "work/pool_priv.h"
 #include "work/init.h"
+#include "work/share.h"
 #include "work/shutdown.h"
 #include "work/task.h"
 
@@ -359,6 +360,7 @@ void coh_pool_unref(struct cohort_pool *p)
 	coh_free(p->setup_args);
 	coh_free(p->registry);
 	coh_free(p->address);
+	coh_share_drop(p->shares);
 	p->magic = 0;
 	coh_free(p);
 }
@@ -423,6 +425,21 @@ static const struct coh_scheme *scheme_find(const char *address, struct cohort_e
 	return NULL;
 }
 
+static int pool_share(struct cohort_pool *p, const struct cohort_pool_options *o,
+    struct cohort_error *err)
+{
+	int rc;
+
+	if (o->shares == 0)
+		return 0;
+	if (!p->scheme->shares)
+		return coh_fail(err, COHORT_ENOTSUP,
+		    "pool %.100s: %d shared objects for workers elsewhere; memory is shared within one machine: use local:, thread: or inline:",
+		    p->address, o->shares);
+	rc = coh_share_keep(&p->shares, o->share, o->shares, err);
+	return rc == 0 ? 0 : coh_fail_in(err, rc, "pool %.100s", p->address);
+}
+
 static int pool_open(struct cohort_pool *p, const char *address,
     const struct cohort_pool_options *o, struct cohort_error *err)
 {
@@ -433,7 +450,8 @@ static int pool_open(struct cohort_pool *p, const char *address,
 		return coh_fail(err, -ENOMEM, "no memory for a pool");
 	p->strikes = (o->retries != 0 ? o->retries : 2) + 1;
 	coh_plan_init(&p->plan, p->strikes > 255 ? 255 : p->strikes);
-	if (o->initializer != NULL)
+	rc = pool_share(p, o, err);
+	if (rc == 0 && o->initializer != NULL)
 		rc = pool_setup(p, o, err);
 	return rc != 0 ? rc : p->scheme->open(p, address, o, err);
 }

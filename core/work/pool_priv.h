@@ -31,6 +31,8 @@ struct coh_pool_kind {
 
 /* ---- a future: one task under way, or ended ---- */
 
+struct coh_inherit;
+
 struct cohort_future {
 	uint32_t magic;
 	unsigned refs;               /* the user's, the plan's, a callback's */
@@ -180,6 +182,7 @@ struct cohort_pool {
 	bool has_setup;
 	unsigned char *setup_args;
 	size_t setup_size;
+	struct coh_inherit *shares;  /* what workers of this machine are given; NULL: nothing */
 	unsigned strikes;
 	uint64_t digest;             /* of the registry that members must have */
 	char *registry;              /* the same as text (coh_task_list) */
@@ -198,6 +201,7 @@ struct cohort_pool {
 struct coh_scheme {
 	const char *name; /* what comes before the first colon of an address */
 	bool children;    /* its members are processes started here */
+	bool shares;      /* memory can be shared with its members */
 	/* Make P's members.  ADDRESS is all of it.  Called without the lock. */
 	int (*open)(struct cohort_pool *p, const char *address,
 	    const struct cohort_pool_options *options, struct cohort_error *err);

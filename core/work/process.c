@@ -19,6 +19,7 @@
 #include "os/fd.h"
 #include "os/zygote.h"
 #include "work/init.h"
+#include "work/share.h"
 #include "work/task.h"
 
 #include <errno.h>
@@ -204,8 +205,12 @@ static int start(struct cohort_process *p, const struct cohort_process_options *
     const struct cohort_task *task, const struct coh_buf *args, struct cohort_error *err)
 {
 	struct coh_heritage h = COH_HERITAGE_INIT;
-	int rc = 0;
+	struct coh_inherit shares;
+	int rc = coh_share_collect(&shares, o->share, o->shares, err);
 
+	if (rc != 0)
+		return coh_fail_in(err, rc, "start %s", p->name);
+	coh_share_bequeath(&shares, &h);
 	h.start = o->start;
 	h.daemon = p->daemon;
 	h.log_level = coh_log_level();

@@ -17,7 +17,7 @@
 /* A frame with N new descriptors beside it. */
 static void raw_send(struct rogue *r, struct coh_frame f, const void *body, int n)
 {
-	int fds[COH_FD_PASS];
+	int fds[COH_FD_PASS] = {0};
 
 	for (int i = 0; i < n; i++)
 		fds[i] = eventfd(0, EFD_CLOEXEC);

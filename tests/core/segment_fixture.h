@@ -7,6 +7,7 @@
 #include "sync/segment.h"
 
 #include <stdio.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define SEGMENT_SIZE 4096
@@ -52,12 +53,22 @@ static inline struct coh_segment segment_make(const char *address, enum coh_segm
 	return s;
 }
 
-static inline int segment_attach(struct coh_segment *s, const char *address, struct cohort_error *err)
+static inline int segment_attach(
+    struct coh_segment *s, const char *address, struct cohort_error *err)
 {
 	struct coh_segment_spec spec = segment_spec();
 	bool made;
 
 	return coh_segment_open(s, address, COH_SEGMENT_ATTACH, &spec, &made, err);
+}
+
+/* PID has ended: with this code, or -N by signal N. */
+static inline int segment_exit(pid_t pid)
+{
+	int status = 0;
+
+	REQUIRE(pid > 0 && waitpid(pid, &status, 0) == pid);
+	return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
 }
 
 /* The folder of this user's named objects; whether it is there. */

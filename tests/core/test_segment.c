@@ -1,9 +1,9 @@
 /* test_segment.c - shared memory: made, named, attached, refused, gone. */
 #include "support/test.h"
 
+#include "core/segment_fixture.h"
 #include "os/fd.h"
 #include "sync/party.h"
-#include "core/segment_fixture.h"
 
 #include <cohort/error.h>
 #include <errno.h>
@@ -135,7 +135,8 @@ TEST(segment, exclusive_making_refuses_what_is_there)
 	struct cohort_error err;
 	bool made;
 
-	CHECK_EQ(coh_segment_open(&b, "local:jobs", COH_SEGMENT_CREATE, &spec, &made, &err), -EEXIST);
+	CHECK_EQ(
+	    coh_segment_open(&b, "local:jobs", COH_SEGMENT_CREATE, &spec, &made, &err), -EEXIST);
 	CHECK_HAS(err.text, "jobs");
 	coh_segment_close(&a);
 }
@@ -209,9 +210,10 @@ TEST(segment, bad_names_and_addresses_are_refused)
 	static const struct {
 		const char *address;
 		int rc;
-	} bad[] = {{"local:.", COHORT_ENAME}, {"local:..", COHORT_ENAME}, {"local:a/b", COHORT_ENAME},
-	    {"local:/", COHORT_ENAME}, {"", COHORT_EADDRESS}, {NULL, COHORT_EADDRESS},
-	    {"local", COHORT_EADDRESS}, {"tcp://a:1/b", COHORT_EADDRESS}, {"inherit:nothing", -ENOENT}};
+	} bad[] = {{"local:.", COHORT_ENAME}, {"local:..", COHORT_ENAME},
+	    {"local:a/b", COHORT_ENAME}, {"local:/", COHORT_ENAME}, {"", COHORT_EADDRESS},
+	    {NULL, COHORT_EADDRESS}, {"local", COHORT_EADDRESS}, {"tcp://a:1/b", COHORT_EADDRESS},
+	    {"inherit:nothing", -ENOENT}};
 	struct coh_segment_spec spec = segment_spec();
 	char name[COH_SEGMENT_NAME_MAX + 2] = "", address[sizeof name + 8];
 	struct cohort_error err;
@@ -219,16 +221,20 @@ TEST(segment, bad_names_and_addresses_are_refused)
 	bool made;
 
 	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
-		CHECK_EQ(coh_segment_open(&s, bad[i].address, COH_SEGMENT_EITHER, &spec, &made, &err), bad[i].rc);
+		CHECK_EQ(
+		    coh_segment_open(&s, bad[i].address, COH_SEGMENT_EITHER, &spec, &made, &err),
+		    bad[i].rc);
 		CHECK_EQ(err.code, bad[i].rc);
 		CHECK(s.header == NULL);
 	}
 	memset(name, 'n', sizeof name - 1);
 	snprintf(address, sizeof address, "local:%s", name);
-	CHECK_EQ(coh_segment_open(&s, address, COH_SEGMENT_EITHER, &spec, &made, &err), COHORT_ENAME);
+	CHECK_EQ(
+	    coh_segment_open(&s, address, COH_SEGMENT_EITHER, &spec, &made, &err), COHORT_ENAME);
 	CHECK_HAS(err.text, "256");
 	CHECK_EQ(coh_segment_unlink("", NULL), COHORT_ENAME);
-	CHECK_EQ(coh_segment_open(&s, "local:", COH_SEGMENT_ATTACH, &spec, &made, &err), COHORT_EADDRESS);
+	CHECK_EQ(coh_segment_open(&s, "local:", COH_SEGMENT_ATTACH, &spec, &made, &err),
+	    COHORT_EADDRESS);
 }
 
 TEST(segment, another_kind_or_a_smaller_one_is_refused)
@@ -239,11 +245,13 @@ TEST(segment, another_kind_or_a_smaller_one_is_refused)
 	bool made;
 
 	spec.kind = COH_SEGMENT_MAP;
-	CHECK_EQ(coh_segment_open(&b, "local:jobs", COH_SEGMENT_EITHER, &spec, &made, &err), COHORT_ESEGMENT);
+	CHECK_EQ(coh_segment_open(&b, "local:jobs", COH_SEGMENT_EITHER, &spec, &made, &err),
+	    COHORT_ESEGMENT);
 	CHECK_HAS(err.text, "queue");
 	spec = segment_spec();
 	spec.size *= 2;
-	CHECK_EQ(coh_segment_open(&b, "local:jobs", COH_SEGMENT_EITHER, &spec, &made, &err), COHORT_ESEGMENT);
+	CHECK_EQ(coh_segment_open(&b, "local:jobs", COH_SEGMENT_EITHER, &spec, &made, &err),
+	    COHORT_ESEGMENT);
 	CHECK_HAS(err.text, "8192");
 	spec.least = sizeof(struct coh_segment_header);
 	CHECK_EQ(coh_segment_open(&b, "local:jobs", COH_SEGMENT_EITHER, &spec, &made, &err), 0);
@@ -353,13 +361,19 @@ TEST(segment, descriptors_that_are_no_segment_are_refused_and_kept)
 	CHECK_EQ(coh_segment_adopt(&b, fds, 2, &spec, &err), COHORT_ESEGMENT);
 	CHECK_EQ(coh_segment_adopt(&b, fds, 0, &spec, &err), COHORT_ESEGMENT);
 	REQUIRE(write(loose, a.header, 4096) == 4096);
-	CHECK_EQ(coh_segment_adopt(&b, (int[]){loose, fds[1], fds[2]}, 3, &spec, &err), COHORT_ESEGMENT);
+	CHECK_EQ(
+	    coh_segment_adopt(&b, (int[]){loose, fds[1], fds[2]}, 3, &spec, &err), COHORT_ESEGMENT);
 	CHECK_HAS(err.text, "sealed");
-	CHECK_EQ(coh_segment_adopt(&b, (int[]){null, fds[1], fds[2]}, 3, &spec, &err), COHORT_ESEGMENT);
-	CHECK_EQ(coh_segment_adopt(&b, (int[]){fds[1], fds[1], fds[2]}, 3, &spec, &err), COHORT_ESEGMENT);
-	CHECK_EQ(coh_segment_adopt(&b, (int[]){fds[0], null, fds[2]}, 3, &spec, &err), COHORT_ESEGMENT);
-	CHECK_EQ(coh_segment_adopt(&b, (int[]){fds[0], fds[1], -1}, 3, &spec, &err), COHORT_ESEGMENT);
-	CHECK_EQ(coh_segment_adopt(&b, (int[]){-1, fds[1], fds[2]}, 3, &spec, &err), COHORT_ESEGMENT);
+	CHECK_EQ(
+	    coh_segment_adopt(&b, (int[]){null, fds[1], fds[2]}, 3, &spec, &err), COHORT_ESEGMENT);
+	CHECK_EQ(coh_segment_adopt(&b, (int[]){fds[1], fds[1], fds[2]}, 3, &spec, &err),
+	    COHORT_ESEGMENT);
+	CHECK_EQ(
+	    coh_segment_adopt(&b, (int[]){fds[0], null, fds[2]}, 3, &spec, &err), COHORT_ESEGMENT);
+	CHECK_EQ(
+	    coh_segment_adopt(&b, (int[]){fds[0], fds[1], -1}, 3, &spec, &err), COHORT_ESEGMENT);
+	CHECK_EQ(
+	    coh_segment_adopt(&b, (int[]){-1, fds[1], fds[2]}, 3, &spec, &err), COHORT_ESEGMENT);
 	spec.kind = COH_SEGMENT_LOCK;
 	CHECK_EQ(coh_segment_adopt(&b, fds, 3, &spec, &err), COHORT_ESEGMENT);
 	CHECK_EQ(coh_fd_wait(fds[1], POLLIN, COHORT_NOW), 0); /* open still */

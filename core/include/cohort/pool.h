@@ -35,6 +35,7 @@ extern "C" {
 
 struct cohort_pool;
 struct cohort_net_options;
+struct cohort_share;
 
 struct cohort_pool_options {
 	const char *initializer;  /* a task without result that each worker runs first; NULL: none */
@@ -45,6 +46,9 @@ struct cohort_pool_options {
 	const struct cohort_net_options *net; /* how nodes are met besides: certificates, cluster, our
 	                             name (listener.h); borrowed for the call, but its key; NULL: defaults */
 	cohort_time deadline;     /* for opening; 0: 10 s from now */
+	const struct cohort_share *share; /* objects that each worker of this machine is given, replacements too
+	                             (process.h): a task opens them at "inherit:NAME" */
+	int shares;               /* how many; the pool keeps them alive until it is freed */
 };
 
 /*
@@ -54,9 +58,10 @@ struct cohort_pool_options {
  *
  * Returns 0, or COHORT_EADDRESS, COHORT_EINIT (local: cohort_init was not called), COHORT_ENOTASK
  * (initializer), COHORT_EAUTH, COHORT_EKEY, COHORT_ENAME (two nodes of one name, or one node
- * twice), COHORT_EPLAINTEXT, COHORT_EPROGRAM (a node has no such
- * program: both SHA-256 are in the sentence), COHORT_EREGISTRY, COHORT_ETIMEDOUT, -ECONNREFUSED and
- * other -errno.
+ * twice), COHORT_EPLAINTEXT, COHORT_EPROGRAM (a node has no such program: both SHA-256 are in the
+ * sentence), COHORT_EREGISTRY, COHORT_ETIMEDOUT, COHORT_ENOTSUP (shares on the address of a node:
+ * memory is shared within one machine), COHORT_EARGUMENT (shares, as cohort_process_start),
+ * -ECONNREFUSED and other -errno.
  */
 COHORT_API int cohort_pool_open(struct cohort_pool **out, const char *address,
     const struct cohort_pool_options *options, struct cohort_error *err);
@@ -66,13 +71,16 @@ COHORT_API int cohort_pool_open(struct cohort_pool **out, const char *address,
  * in order.  Borrows them for the call; gives *OUT.  This is apply_async.
  *
  * Returns 0, COHORT_ENOTASK, COHORT_ENOTSUP (arguments with arrays: use _submit_message),
- * COHORT_ECLOSED (the pool was closed), COHORT_EBROKEN, COHORT_ELOST, COHORT_ETOOBIG, -ENOMEM.  Never waits, except on
- * inline:, where it runs the task.
+ * COHORT_ECLOSED (the pool was closed), COHORT_EBROKEN, COHORT_ELOST, COHORT_ETOOBIG, -ENOMEM.
+ * Never waits, except on inline:, where it runs the task.
  */
 COHORT_API int cohort_pool_submit(struct cohort_pool *p, struct cohort_future **out,
     struct cohort_error *err, const char *task, ...);
 
-/* The same with arguments packed in ARGS, of the task's argument format; borrowed.  COHORT_EFORMAT. */
+/*
+ * The same with arguments packed in ARGS, of the task's argument format; borrowed.
+ * COHORT_EFORMAT.
+ */
 COHORT_API int cohort_pool_submit_message(struct cohort_pool *p, struct cohort_future **out,
     struct cohort_error *err, const char *task, struct cohort_message *args);
 
@@ -116,9 +124,10 @@ COHORT_API int cohort_pool_map(struct cohort_pool *p, const char *task,
     const struct cohort_map *map, cohort_time deadline, struct cohort_error *err);
 
 /*
- * The input of an iterator: pack the next item's arguments into ARGS, which is empty.  Returns 0, as
- * packing does; COHORT_EOF when there is no more; or another negative code, which the iterator then
- * delivers in its place.  Called by the thread that is in cohort_iter_next, with no lock held.
+ * The input of an iterator: pack the next item's arguments into ARGS, which is empty.  Returns 0,
+ * as packing does; COHORT_EOF when there is no more; or another negative code, which the iterator
+ * then delivers in its place.  Called by the thread that is in cohort_iter_next, with no lock
+ * held.
  */
 typedef int (*cohort_input_fn)(struct cohort_message *args, void *arg);
 
@@ -157,9 +166,9 @@ COHORT_API int cohort_iter_next(
     struct cohort_iter *it, struct cohort_future **out, cohort_time deadline);
 
 /*
- * Why IT gives no more results, with its sentence in ERR (may be NULL): 0 at the end of the input or
- * while there is more to come; the code that INPUT returned; COHORT_ECLOSED; COHORT_EBROKEN and
- * what else a broken pool says, naming the worker or node.
+ * Why IT gives no more results, with its sentence in ERR (may be NULL): 0 at the end of the input
+ * or while there is more to come; the code that INPUT returned; COHORT_ECLOSED; COHORT_EBROKEN
+ * and what else a broken pool says, naming the worker or node.
  */
 COHORT_API int cohort_iter_error(struct cohort_iter *it, struct cohort_error *err);
 
@@ -185,11 +194,12 @@ COHORT_API int cohort_pool_join(struct cohort_pool *p, cohort_time deadline);
 COHORT_API void cohort_pool_free(struct cohort_pool *p);
 
 /*
- * Read again the files that nodes which call home are met with, as cohort_listener_reload does: the
- * key, certificates and what was taken back of them.  Nodes that are here stay as they are.  Other pools have
- * nothing to read: they dial when they are opened.
+ * Read again the files that nodes which call home are met with, as cohort_listener_reload does:
+ * the key, certificates and what was taken back of them.  Nodes that are here stay as they are.
+ * Other pools have nothing to read: they dial when they are opened.
  *
- * Returns 0, or why a file cannot be used (COHORT_EKEY): then all of them stay in force as they were.
+ * Returns 0, or why a file cannot be used (COHORT_EKEY): then all of them stay in force as they
+ * were.
  */
 COHORT_API int cohort_pool_reload(struct cohort_pool *p, struct cohort_error *err);
 

@@ -7,10 +7,11 @@
  * child is ever forked under a thread.
  *
  * By zygote and by spawn a child has the environment, the working directory, the resource limits
- * and the CPUs that the program had at cohort_init; by fork those of the moment.  However it
- * was started, its standard input is /dev/null, its standard output and error are the
- * parent's, no other descriptor is open, no signal is blocked, handled or ignored, and it gets
- * SIGKILL when its parent ends.
+ * and the CPUs that the program had at cohort_init; by fork those of the moment.  However it was
+ * started, its standard input is /dev/null, its standard output and error are the parent's, no
+ * other descriptor is open (so that handles of the parent are of no use in it, also where it was
+ * forked: it opens what is shared with it, see struct cohort_share), no signal is blocked,
+ * handled or ignored, and it gets SIGKILL when its parent ends.
  *
  * A process runs a registered task (task.h): its arguments travel, its return value becomes
  * the exit code: 0, the value itself from 1 to 255, 1 for a negative code (whose sentence goes
@@ -56,11 +57,24 @@ enum cohort_start {
 	COHORT_START_FORK,       /* fork of this process as it is; refused when it has threads */
 };
 
+/*
+ * A shared object (lock, event, array, queue, ...) for a child: OBJECT is its open handle, of
+ * whatever type, and is borrowed for the call.  The child opens it by the object's own open call
+ * at the address "inherit:NAME", as often as it likes.  Names are [A-Za-z0-9_.-]{1,64}; a child
+ * is given up to 32 objects.
+ */
+struct cohort_share {
+	const char *name;
+	const void *object;
+};
+
 struct cohort_process_options {
 	const char *name;        /* NULL: "task-1", "task-1:2" in a child of that one, ... */
 	enum cohort_start start;
 	int daemon;              /* non-zero: SIGTERM at shutdown, and may have no children */
 	int connected;           /* non-zero: parent and child are joined by a connection */
+	const struct cohort_share *share; /* objects that the child is given, and how many */
+	int shares;
 };
 
 /*
@@ -71,8 +85,9 @@ struct cohort_process_options {
  * Waits at most 10 s for the zygote.  Returns 0, COHORT_ENOTASK, COHORT_EINIT, COHORT_ETHREADS
  * (by fork, or a child's first start, beside threads), COHORT_EZYGOTE, COHORT_ESTATE (this is a
  * daemon: it may have no children; or cohort_shutdown was called), COHORT_ENOTSUP (the task's
- * arguments are not flat), COHORT_EARGUMENT (no such start method; a name over 128 bytes),
- * COHORT_ETOOBIG, COHORT_ETIMEDOUT, -EAGAIN, -ENOMEM, -EMFILE.
+ * arguments are not flat), COHORT_EARGUMENT (no such start method; a name over 128 bytes; over 32
+ * shares, one name twice among them, or what is no handle of a shared object), COHORT_ENAME (of a
+ * share), COHORT_ETOOBIG, COHORT_ETIMEDOUT, -EAGAIN, -ENOMEM, -EMFILE.
  */
 COHORT_API int cohort_process_start(struct cohort_process **out,
     const struct cohort_process_options *options, struct cohort_error *err, const char *task,
@@ -114,7 +129,10 @@ COHORT_API struct cohort_conn *cohort_process_conn(struct cohort_process *p);
  */
 COHORT_API void cohort_process_free(struct cohort_process *p);
 
-/* The children of this process that still run: their pids into PIDS (at most N).  Returns how many there are. */
+/*
+ * The children of this process that still run: their pids into PIDS (at most N).  Returns how
+ * many there are.
+ */
 COHORT_API int cohort_process_children(int *pids, int n);
 
 /* This process: its name ("main" in the first). */

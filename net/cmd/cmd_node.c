@@ -7,6 +7,7 @@
 #include "node/agent.h"
 
 #include <cohort/log.h>
+#include <string.h>
 
 enum {
 	OPT_LISTEN = 'l',
@@ -44,6 +45,8 @@ static int node_option(const struct coh_cmd *cmd, struct node_line *l, int c)
 
 static int node_check(const struct coh_cmd *cmd, const struct node_line *l, int argc, char **argv)
 {
+	const char *address = l->agent.listen != NULL ? l->agent.listen : l->agent.join;
+
 	if (coh_cmd_operands(cmd, argc, argv, 0) != 0)
 		return COH_CMD_USAGE;
 	if ((l->agent.listen == NULL) == (l->agent.join == NULL))
@@ -51,10 +54,15 @@ static int node_check(const struct coh_cmd *cmd, const struct node_line *l, int 
 		    l->agent.listen == NULL ? "none" : "both");
 	if (l->agent.port_file != NULL && l->agent.listen == NULL)
 		return coh_cmd_wrong(cmd, "got --port-file without --listen, which it goes with");
+	/* It would serve nobody: Python's protocol carries bytes only. */
+	if (strncmp(address, "python+", 7) == 0)
+		return coh_cmd_wrong(cmd,
+		    "got '%.120s', where Python peers exchange data and no tasks: tls://HOST:PORT, "
+		    "tcp://HOST:PORT and unix:/PATH are allowed (examples/gateway.c serves Python)",
+		    address);
 	if (coh_cmd_name(cmd, "--name", l->agent.name) != 0)
 		return COH_CMD_USAGE;
-	return coh_cmd_net_check(
-	    cmd, l->agent.listen != NULL ? l->agent.listen : l->agent.join, &l->agent.net);
+	return coh_cmd_net_check(cmd, address, &l->agent.net);
 }
 
 static int node_serve(const struct coh_cmd *cmd, const struct node_line *l)

@@ -21,6 +21,11 @@ want 2 "$cohort" node --listen unix:/a --key "$work/key" --cluster ../c
 says err "--cluster got '../c'"
 want 2 "$cohort" node --join unix:/a --key "$work/key" --port-file "$work/port"
 says err "--port-file"
+for address in python+tcp://127.0.0.1:0 python+unix:/a; do # of data only
+	want 2 "$cohort" node --listen $address --key "$work/key"
+	says err "got '$address', where Python peers exchange data and no tasks"
+	want 2 "$cohort" node --join $address --key "$work/key"
+done
 
 # What cannot begin: 1, and why.
 want 1 "$cohort" node --listen tcp://192.0.2.1:0 --key "$work/key"

@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <stddef.h>
 #include <sys/signalfd.h>
+#include <time.h>
 #include <unistd.h>
 
 static sigset_t taken(void)
@@ -38,12 +39,19 @@ int coh_signal_take(int fd)
 	return read(fd, &info, sizeof info) == (ssize_t)sizeof info ? (int)info.ssi_signo : 0;
 }
 
+/*
+ * What came while the program was ending is obeyed already: let through now, it would kill it in the middle (a
+ * supervisor tells the process and then its group).
+ */
 void coh_signal_close(int fd)
 {
+	static const struct timespec at_once;
 	sigset_t set = taken();
 
 	if (fd < 0)
 		return;
 	close(fd);
+	while (sigtimedwait(&set, NULL, &at_once) > 0)
+		continue;
 	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
 }

@@ -83,7 +83,8 @@ home=$scheme://127.0.0.1:${alpha##*:} # free once alpha has ended
 "$cohort" node --join "$home" --name epsilon --slots 1 2>"$work/epsilon.log" &
 nodes+=($!)
 
-# SIGTERM ends it in order.
+# SIGTERM ends it in order, however often it comes.
+kill $alpha_pid
 kill $alpha_pid
 wait $alpha_pid
 code=$?

@@ -212,6 +212,15 @@ static void result_refused(struct cohort_future *future, const struct cohort_err
 	coh_future_fail(future, COHORT_ERESULT, text);
 }
 
+/* Workers of a node died of it; the node's sentence calls them its own. */
+static void poisoned(struct cohort_future *future, const char *words)
+{
+	char text[COHORT_ERROR_TEXT];
+
+	snprintf(text, sizeof text, "%s: %s", future->member->where, words);
+	coh_future_fail(future, COHORT_EPOISON, text);
+}
+
 static int result_frame(struct coh_member *m, const struct coh_frame *f, const void *body)
 {
 	struct cohort_future *future = answered(m, f);
@@ -236,6 +245,8 @@ static int error_frame(struct coh_member *m, const struct coh_frame *f, const vo
 		return 0;
 	if (coh_failure_unpack(&failure, body, f->length, &err) != 0)
 		coh_future_fail(future, COHORT_ERESULT, err.text);
+	else if (failure.code == COHORT_EPOISON)
+		poisoned(future, failure.text);
 	else
 		coh_future_fail(future, failure.code, failure.text);
 	coh_buf_fini(&failure.strings);

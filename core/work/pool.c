@@ -359,6 +359,7 @@ void coh_pool_unref(struct cohort_pool *p)
 	coh_buf_fini(&p->scratch);
 	coh_free(p->setup_args);
 	coh_free(p->registry);
+	coh_free(p->names);
 	coh_free(p->address);
 	coh_share_drop(p->shares);
 	p->magic = 0;

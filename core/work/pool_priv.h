@@ -25,7 +25,7 @@
 struct coh_pool_kind {
 	struct coh_plan_kind plan;
 	uint32_t number;
-	const char *name;            /* "?" in a raw pool */
+	const char *name;            /* "?" in a raw pool, until its owner knows better */
 	const struct coh_task *task; /* NULL in a raw pool */
 };
 
@@ -186,6 +186,7 @@ struct cohort_pool {
 	unsigned strikes;
 	uint64_t digest;             /* of the registry that members must have */
 	char *registry;              /* the same as text (coh_task_list) */
+	char *names;                 /* those of a raw pool's kinds; may be NULL */
 	char *address;
 	struct coh_buf scratch;      /* arguments being packed */
 	/* Who built the pool from inside hears: a member is up, or the pool is broken; frames were sent. */

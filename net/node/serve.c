@@ -16,6 +16,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/name.h"
 #include "base/object.h"
 #include "node/program.h"
 #include "os/fd.h"
@@ -159,6 +160,21 @@ static void task_done_cb(struct cohort_future *f, void *owner)
 
 /* ---- frames from the coordinator ---- */
 
+/* What the tasks are called, for sentences: the first word of each line of the registry. */
+static void job_names(struct cohort_pool *p)
+{
+	char *line = coh_strdup(p->registry), *end;
+
+	p->names = line;
+	for (uint32_t i = 0; line != NULL && i < p->kind_count && *line != '\0'; i++, line = end) {
+		end = line + strcspn(line, "\n");
+		end += *end != '\0';
+		line[strcspn(line, "\t\n")] = '\0';
+		if (coh_name_valid(line, strlen(line)))
+			p->kinds[i].name = line;
+	}
+}
+
 static int job_registry(struct coh_serve *s, const struct coh_job *job, struct cohort_error *err)
 {
 	struct cohort_pool *p = s->pool;
@@ -177,6 +193,7 @@ static int job_registry(struct coh_serve *s, const struct coh_job *job, struct c
 	p->owner = s;
 	if (p->registry == NULL || p->address == NULL || p->setup_args == NULL)
 		return coh_fail(err, -ENOMEM, "this node has no memory for the job");
+	job_names(p);
 	return 0;
 }
 

@@ -558,6 +558,7 @@ static void poison(int32_t sig, const char *words)
 		    cohort_pool_apply(p, PATIENCE, &err, "die", &file, &sig), COHORT_EPOISON);
 		CHECK_HAS(err.text, words);
 		CHECK_HAS(err.text, "/"); /* where and which pid */
+		CHECK_HAS(err.text, "task die was running when 3 workers died");
 		CHECK_EQ(file_size(file), 3);
 		CHECK_EQ(cohort_pool_apply(p, PATIENCE, NULL, "square", &x, &y), 0);
 		CHECK_EQ(y, 16);

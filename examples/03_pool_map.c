@@ -1,5 +1,8 @@
 /*
  * 03_pool_map.c - one function over an array, in as many processes as there are CPUs.
+ *
+ * Like every example with a pool it may be given an address, as in `03_pool_map tls://node:4700`; without one
+ * $COHORT_POOL says where, and without that it is this machine.
  */
 #include <cohort/cohort.h>
 #include <err.h>
@@ -29,7 +32,7 @@ int main(int argc, char **argv)
 	struct cohort_error e;
 	int found = 0;
 
-	if (cohort_init(&argc, &argv, &e) < 0 || cohort_pool_open(&pool, "local:", NULL, &e) < 0)
+	if (cohort_init(&argc, &argv, &e) < 0 || cohort_pool_open(&pool, argv[1], NULL, &e) < 0)
 		errx(1, "%s", e.text);
 	for (unsigned i = 0; i < COUNT; i++)
 		numbers[i] = FIRST + i;

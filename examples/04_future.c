@@ -45,7 +45,7 @@ int main(int argc, char **argv)
 	uint64_t numbers[3] = {27, 97, 167};
 	uint32_t steps;
 
-	if (cohort_init(&argc, &argv, &e) < 0 || cohort_pool_open(&pool, "local:2", NULL, &e) < 0)
+	if (cohort_init(&argc, &argv, &e) < 0 || cohort_pool_open(&pool, argv[1], NULL, &e) < 0)
 		errx(1, "%s", e.text);
 
 	for (int i = 0; i < 3; i++) {

@@ -41,7 +41,7 @@ int main(int argc, char **argv)
 	int32_t different = 0;
 	int r;
 
-	if (cohort_init(&argc, &argv, &e) < 0 || cohort_pool_open(&pool, NULL, NULL, &e) < 0 ||
+	if (cohort_init(&argc, &argv, &e) < 0 || cohort_pool_open(&pool, argv[1], NULL, &e) < 0 ||
 	    cohort_pool_imap(pool, &it, "root_digits", &numbers, &e) < 0)
 		errx(1, "%s", e.text);
 	while (different < 10 && (r = cohort_iter_next(it, &f, COHORT_FOREVER)) > 0) {

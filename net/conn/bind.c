@@ -6,25 +6,40 @@
  * the end ours is removed only if it is still ours, since another may stand there by then.
  * Its mode is set before bind (Linux takes it from the socket), so that there is no moment at
  * which others may connect, and the process's umask is left alone.
+ *
+ * Rejected: a file to lock beside the socket (it would stay behind), to listen under another name and rename
+ * (peers would be told that name).
  */
 #include "conn/bind.h"
 
 #include "addr/resolve.h"
 #include "addr/sockaddr.h"
+#include "base/clock.h"
 #include "base/err.h"
+#include "os/fd.h"
 
 #include <cohort/listener.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 #define BACKLOG 1024 /* a rush after a restart; the system cuts it to somaxconn */
+#define LOCK_PATIENCE COHORT_SECOND /* others hold it for as long as a bind takes */
+
+/* The directory of PATH, which is an address's and so absolute. */
+static void dir_of(const char *path, char dir[COH_ADDRESS_HOST_MAX + 1])
+{
+	snprintf(dir, COH_ADDRESS_HOST_MAX + 1, "%s", path);
+	*(strrchr(dir, '/') + 1) = '\0';
+}
 
 /* May others move things about in the directory of PATH?  One that is not there is made, for us alone. */
 static int dir_check(const char *path, struct cohort_error *err)
@@ -32,9 +47,8 @@ static int dir_check(const char *path, struct cohort_error *err)
 	char dir[COH_ADDRESS_HOST_MAX + 1];
 	struct stat st;
 
-	snprintf(dir, sizeof dir, "%s", path);
-	*(strrchr(dir, '/') + 1) = '\0'; /* an address's path is absolute */
-	if (stat(dir, &st) != 0 && (errno != ENOENT || mkdir(dir, 0700) != 0 || stat(dir, &st) != 0))
+	dir_of(path, dir);
+	if (stat(dir, &st) != 0 && (errno != ENOENT || (mkdir(dir, 0700) != 0 && errno != EEXIST) || stat(dir, &st) != 0))
 		return coh_fail_errno(err, errno, "cannot listen at unix:%s: %s", path, dir);
 	if ((st.st_mode & (S_IWGRP | S_IWOTH)) != 0 && (st.st_mode & S_ISVTX) == 0)
 		return coh_fail(err, -EACCES,
@@ -48,14 +62,41 @@ static int dir_check(const char *path, struct cohort_error *err)
 }
 
 /*
- * Something stands at the path of SUN already.  Remove it if it is a socket at which nobody
- * listens: 0, or -EADDRINUSE.
+ * Hold the lock of PATH's folder: whoever makes a socket there holds it until it listens, and who would remove one
+ * that seems to be left behind holds it too; else it takes one that is not listened at yet for such a one.
+ * A descriptor to close; -1 when the lock cannot be had.
  */
-static int stale_remove(const struct sockaddr_un *sun, socklen_t len, struct cohort_error *err)
+static int dir_lock(const char *path)
+{
+	char dir[COH_ADDRESS_HOST_MAX + 1];
+	cohort_time deadline = cohort_in(LOCK_PATIENCE);
+	int fd;
+
+	dir_of(path, dir);
+	fd = coh_fd_open(dir, O_RDONLY | O_DIRECTORY);
+	while (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) != 0) {
+		if (errno != EWOULDBLOCK || coh_clock_passed(deadline))
+			coh_fd_close(&fd);
+		else
+			(void)poll(NULL, 0, 1);
+	}
+	return fd >= 0 ? fd : -1;
+}
+
+/*
+ * Something stands at the path of SUN already.  Remove it if it is a socket at which nobody
+ * listens: 0, or -EADDRINUSE.  Without the lock of its folder nobody can tell.
+ */
+static int stale_remove(
+    const struct sockaddr_un *sun, socklen_t len, bool locked, struct cohort_error *err)
 {
 	struct stat before, after;
 	int fd, rc, e;
 
+	if (!locked)
+		return coh_fail(err, -EADDRINUSE,
+		    "cannot listen at unix:%s: a socket is there, and its folder is locked by another process",
+		    sun->sun_path);
 	if (lstat(sun->sun_path, &before) != 0)
 		return errno == ENOENT ? 0 : -errno;
 	if (!S_ISSOCK(before.st_mode))
@@ -77,23 +118,21 @@ static int stale_remove(const struct sockaddr_un *sun, socklen_t len, struct coh
 }
 
 /* Bind the Unix socket B->fd to SUN and remember whose file it is. */
-static int bind_unix(struct coh_bound *b, const struct sockaddr *sa, socklen_t len,
+static int bind_unix(struct coh_bound *b, const struct sockaddr *sa, socklen_t len, bool locked,
     struct cohort_error *err)
 {
 	const char *path = b->address.where;
 	struct sockaddr_un sun = {0};
 	struct stat st;
-	int rc = dir_check(path, err);
+	int rc;
 
-	if (rc != 0)
-		return rc;
 	memcpy(&sun, sa, len < sizeof sun ? len : sizeof sun);
 	if (fchmod(b->fd, 0600) != 0)
 		return coh_fail_errno(err, errno, "cannot listen at unix:%s", path);
 	if (bind(b->fd, sa, len) != 0) {
 		if (errno != EADDRINUSE)
 			return coh_fail_errno(err, errno, "cannot listen at unix:%s", path);
-		rc = stale_remove(&sun, len, err);
+		rc = stale_remove(&sun, len, locked, err);
 		if (rc != 0)
 			return rc;
 		if (bind(b->fd, sa, len) != 0)
@@ -122,23 +161,20 @@ static int bind_tcp(struct coh_bound *b, const struct sockaddr *sa, socklen_t le
 	return 0;
 }
 
-/* The socket exists: name it, open it, and read back its real address. */
-static int bind_open(struct coh_bound *b, const struct sockaddr *sa, socklen_t len,
-    int backlog, struct cohort_error *err)
+/* Open the socket of B, which has its name, and read back its real address. */
+static int bind_listen(struct coh_bound *b, int family, int backlog, struct cohort_error *err)
 {
 	struct sockaddr_storage real;
 	socklen_t real_len = sizeof real;
 	enum coh_address_kind kind;
 	char text[COH_ADDRESS_TEXT];
-	int rc = sa->sa_family == AF_UNIX ? bind_unix(b, sa, len, err) : bind_tcp(b, sa, len, err);
+	int rc;
 
-	if (rc != 0)
-		return rc;
 	coh_address_print(&b->address, text);
 	if (listen(b->fd, backlog > 0 ? backlog : BACKLOG) != 0 ||
 	    getsockname(b->fd, (struct sockaddr *)&real, &real_len) != 0)
 		return coh_fail_errno(err, errno, "cannot listen at %s", text);
-	b->family = sa->sa_family;
+	b->family = family;
 	if (b->family == AF_UNIX || coh_sockaddr_is_definite((struct sockaddr *)&real, real_len))
 		(void)coh_greeting_end(&b->end, (struct sockaddr *)&real, real_len); /* else each is asked */
 	if (b->family == AF_UNIX)
@@ -146,6 +182,26 @@ static int bind_open(struct coh_bound *b, const struct sockaddr *sa, socklen_t l
 	kind = b->address.kind;
 	rc = coh_sockaddr_to_address((struct sockaddr *)&real, real_len, &b->address);
 	b->address.kind = kind;
+	return rc;
+}
+
+/* The socket exists: name it and open it. */
+static int bind_open(struct coh_bound *b, const struct sockaddr *sa, socklen_t len,
+    int backlog, struct cohort_error *err)
+{
+	int lock = -1, rc;
+
+	if (sa->sa_family == AF_UNIX) {
+		rc = dir_check(b->address.where, err);
+		if (rc != 0)
+			return rc;
+		lock = dir_lock(b->address.where);
+		rc = bind_unix(b, sa, len, lock >= 0, err);
+	} else
+		rc = bind_tcp(b, sa, len, err);
+	if (rc == 0)
+		rc = bind_listen(b, sa->sa_family, backlog, err);
+	coh_fd_close(&lock);
 	return rc;
 }
 

@@ -60,7 +60,8 @@ struct cohort_listener;
  *
  * At a Unix socket only processes of our user and root's are met, as the kernel says, at both ends
  * (COHORT_EAUTH).  It is made with mode 0600, in a directory that nobody else may write (or a sticky one),
- * which is made (0700) if only it is missing; one left behind by a process that is gone is replaced.
+ * which is made (0700) if only it is missing; one left behind by a process that is gone is replaced.  Of many
+ * who do so at one moment one listens, and the others are told (-EADDRINUSE).
  *
  * Returns 0; COHORT_EADDRESS (not understood, no port, path too long, unknown host; `exempt` is no
  * list of networks); COHORT_EPLAINTEXT (python+tcp); COHORT_EKEY; COHORT_ENAME; -EADDRINUSE;

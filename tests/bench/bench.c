@@ -11,6 +11,8 @@
  */
 #include "bench.h"
 
+#include "folder.h"
+
 #include <errno.h>
 #include <poll.h>
 #include <sched.h>
@@ -90,7 +92,7 @@ void bench_pin(int side)
 	sched_setaffinity(0, sizeof(set), &set);
 }
 
-static void unpin(void)
+void bench_unpin(void)
 {
 	cpu_set_t set;
 	int i;
@@ -113,7 +115,7 @@ static bool place(int want)
 	for (cpu = 0; cpu < CPU_SETSIZE && placed_count < want; cpu++)
 		if (CPU_ISSET(cpu, &all))
 			placed_on[placed_count++] = cpu;
-	unpin();
+	bench_unpin();
 	return placed_count == want;
 }
 
@@ -127,7 +129,7 @@ static int compare(const struct bench_contestant *const *who, int n, int rounds,
 		for (i = 0; i < n; i++) {
 			if (who[i]->run == NULL)
 				return bench_say(BENCH_FAILED, "%s: not written", who[i]->name);
-			unpin();
+			bench_unpin();
 			rc = who[i]->run(who[i]->arg, round < 0 ? &warm : &samples[i][round]);
 			if (rc != BENCH_OK)
 				return rc;
@@ -192,6 +194,7 @@ static int figure_wait(pid_t pid, const char *name)
 		bench_say(BENCH_FAILED, "%s: not done after %d s, killed", name, FIGURE_SECONDS);
 	kill(-pid, SIGKILL);
 	waitpid(pid, &status, 0);
+	folder_remove();
 	if (p.fd >= 0)
 		close(p.fd);
 	if (!WIFEXITED(status) || WEXITSTATUS(status) > 1)
@@ -211,7 +214,7 @@ static int figure_start(const struct bench_figure *f, int i, int cpus, const cha
 	snprintf(placement, sizeof(placement), "%d", cpus);
 	snprintf(name, sizeof(name), "%s.%dcpu", f->name, cpus);
 	fflush(stdout);
-	pid = fork();
+	pid = folder_make() == 0 ? fork() : -1;
 	if (pid < 0)
 		return 1;
 	if (pid == 0) {
@@ -260,13 +263,15 @@ int bench_main(int argc, char **argv, const struct bench_figure *figures, int n)
 
 	if (argc == 4 && strncmp(argv[1], "--one", 5) == 0)
 		return one(argv, figures, n);
+	prctl(PR_SET_PDEATHSIG, SIGKILL); /* with the script that runs all: nobody would read on */
+	folder_sweep();
 	for (i = 0; i < n; i++) {
 		if (!wanted(figures[i].name, argv + skip, argc - skip))
 			continue;
 		found++;
 		if (list)
 			puts(figures[i].name);
-		for (cpus = 1; cpus <= 2 && !list; cpus++)
+		for (cpus = figures[i].cpus == 2 ? 2 : 1; cpus <= 2 && !list; cpus++)
 			worst |= figure_start(&figures[i], i, cpus, peers ? "--one-peer" : "--one");
 	}
 	if (found == 0)

@@ -46,6 +46,7 @@ struct bench_figure {
 	enum bench_sense sense;
 	double bar;       /* for ours over peer */
 	int rounds;       /* 0: 7 */
+	int cpus;         /* 2: only where there are two, since it means nothing on one; 0: both */
 };
 
 /*
@@ -68,12 +69,14 @@ double bench_since(int64_t start);
 double bench_median(double *values, int n);
 
 /*
- * Where this figure runs: on 1 or 2 CPUs; the CPU of side 0 or 1; pin the caller there.  Each
+ * Where this figure runs: on 1 or 2 CPUs; the CPU of side 0 or 1; pin the caller there, or let it run on
+ * all of them.  Each
  * sample begins unpinned, with all CPUs of the placement.
  */
 int bench_cpus(void);
 int bench_cpu(int side);
 void bench_pin(int side);
+void bench_unpin(void);
 
 /*
  * Fork a child that is pinned as side 1, runs FN and exits with what it returns; it dies with
@@ -84,6 +87,12 @@ int bench_reap(pid_t pid);
 
 /* The run ended with RC: reap the child, or kill it first when RC is not 0, since it may wait. */
 int bench_finish(pid_t pid, int rc);
+
+/*
+ * A folder of this figure's own, for what contestants must have as files.  It is removed with all
+ * that is in it when the figure ends, or by the next run when its own was killed.
+ */
+const char *bench_folder(void);
 
 /* Run ARGV, which is found on the PATH, and read the number it prints first.  */
 int bench_command(char *const argv[], double *value);

@@ -187,11 +187,11 @@ static int stream(const void *load, double *messages_per_s)
 	return close_side(&s, pid, sum == s.load->count / 2 ? rc : COHORT_EPROTOCOL);
 }
 
-static const struct bench_load small_pair = {BENCH_SOCKETPAIR, 20000, 64};
-static const struct bench_load small_tcp = {BENCH_TCP, 20000, 64};
-static const struct bench_load large_pair = {BENCH_SOCKETPAIR, 1000, 1 << 20};
-static const struct bench_load large_tcp = {BENCH_TCP, 1000, 1 << 20};
-static const struct bench_load flood = {BENCH_TCP, 2000000, 64};
+static const struct bench_load small_pair = {.link = BENCH_SOCKETPAIR, .count = 20000, .size = 64};
+static const struct bench_load small_tcp = {.link = BENCH_TCP, .count = 20000, .size = 64};
+static const struct bench_load large_pair = {.link = BENCH_SOCKETPAIR, .count = 1000, .size = 1 << 20};
+static const struct bench_load large_tcp = {.link = BENCH_TCP, .count = 1000, .size = 1 << 20};
+static const struct bench_load flood = {.link = BENCH_TCP, .count = 2000000, .size = 64};
 
 #define ROUNDTRIP(what, load)                                                               \
 	{                                                                                   \

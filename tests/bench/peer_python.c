@@ -29,3 +29,8 @@ int peer_python_forkserver(const void *load, double *processes_per_s)
 {
 	return python("peer_forkserver.py", ((const struct bench_load *)load)->count, processes_per_s);
 }
+
+int peer_python_queue(const void *load, double *messages_per_s)
+{
+	return python("peer_queue.py", ((const struct bench_load *)load)->count, messages_per_s);
+}

@@ -1,13 +1,15 @@
 /*
- * peer_zmq.c - ZeroMQ PUSH to PULL over TCP on loopback, one producer and one consumer.
+ * peer_zmq.c - ZeroMQ PUSH to PULL over TCP on loopback or ipc, one producer and one consumer.
  *
  * The high-water marks are raised from 1000 messages to 100,000, which is faster for it; the
  * rest is as it comes, and so is its thread for input and output on each side.
  */
+#include "flow.h"
 #include "peers.h"
 
 #ifdef BENCH_ZMQ
 
+#include <stdio.h>
 #include <unistd.h>
 #include <zmq.h>
 
@@ -95,7 +97,66 @@ int peer_zmq_stream(const void *load, double *messages_per_s)
 	return bench_reap(pid) == BENCH_OK ? rc : BENCH_FAILED;
 }
 
+/* ---- over ipc ---- */
+
+static int ipc_put(struct flow_part *part)
+{
+	struct flow_message m = {{0}};
+	void *context = zmq_ctx_new(), *s = open_socket(context, ZMQ_PUSH);
+	int rc = zmq_connect(s, part->arg);
+	long i;
+
+	part->ready();
+	for (i = 0; i < part->count && rc >= 0; i++) {
+		flow_fill(&m, part->first + (uint64_t)i);
+		rc = zmq_send(s, &m, sizeof(m), 0);
+	}
+	zmq_close(s);
+	zmq_ctx_term(context);
+	return rc < 0;
+}
+
+static int ipc_get(struct flow_part *part)
+{
+	struct flow_message m;
+	void *context = zmq_ctx_new(), *s = open_socket(context, ZMQ_PULL);
+	int rc = zmq_bind(s, part->arg) == 0 ? (int)sizeof(m) : -1;
+	long i;
+
+	part->ready();
+	for (i = 0; i < part->count && rc == (int)sizeof(m); i++) {
+		rc = zmq_recv(s, &m, sizeof(m), 0);
+		part->sum += flow_number(&m);
+	}
+	zmq_close(s);
+	zmq_ctx_term(context);
+	return rc != (int)sizeof(m);
+}
+
+int peer_zmq_ipc(const void *load, double *messages_per_s)
+{
+	char endpoint[ENDPOINT];
+	struct flow flow = {
+	    .put = ipc_put,
+	    .get = ipc_get,
+	    .arg = endpoint,
+	    .putters = 1,
+	    .getters = 1,
+	    .count = ((const struct bench_load *)load)->count,
+	};
+
+	snprintf(endpoint, sizeof(endpoint), "ipc://@cohort-bench-%d", (int)getpid());
+	return flow_run(&flow, messages_per_s);
+}
+
 #else
+
+int peer_zmq_ipc(const void *load, double *messages_per_s)
+{
+	(void)load;
+	(void)messages_per_s;
+	return bench_say(BENCH_MISSING, "ZeroMQ: built without libzmq3-dev");
+}
 
 int peer_zmq_stream(const void *load, double *messages_per_s)
 {

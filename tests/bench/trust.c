@@ -227,10 +227,10 @@ static int bulk(const void *load, double *bytes_per_s)
 	return close_side(&s, pid, rc);
 }
 
-static const struct bench_load calls = {BENCH_TCP, 3000, 0};
-static const struct bench_load tls_calls = {BENCH_TLS, 1000, 0};
-static const struct bench_load small = {BENCH_TLS, 20000, 64};
-static const struct bench_load large = {BENCH_TLS, 1000, 1 << 20};
+static const struct bench_load calls = {.link = BENCH_TCP, .count = 3000};
+static const struct bench_load tls_calls = {.link = BENCH_TLS, .count = 1000};
+static const struct bench_load small = {.link = BENCH_TLS, .count = 20000, .size = 64};
+static const struct bench_load large = {.link = BENCH_TLS, .count = 1000, .size = 1 << 20};
 
 static const struct bench_figure figures[] = {
 	{

@@ -56,7 +56,7 @@ third_party() {
 	tpl.h) where="core/wire/codec_tpl.c tests/*tpl*.c tests/bench/*.c tests/fuzz/*.c tests/contract/*.c" ;;
 	CUnit/*) where="tests/support/*.c" ;;
 	zlib.h) where="examples/*.c examples/*/*.c" ;;
-	zmq.h | libgearman/*) where="tests/bench/peer_*.c" ;;
+	zmq.h | libgearman/* | hiredis/* | mpi.h) where="tests/bench/peer_*.c" ;;
 	uthash.h | utlist.h) where="core/*.c net/*.c examples/*.c" ;;
 	*) return 1 ;;
 	esac

@@ -61,7 +61,7 @@ static bool lane_slices(const struct coh_frame *f)
 /* The lane of F, which is whole or a transfer to be. */
 static enum coh_session_lane lane_of(const struct cohort_conn *c, const struct coh_frame *f)
 {
-	return c->phase == COH_PHASE_MEMBER && lane_slices(f) ? COH_LANE_BULK : COH_LANE_ORDERED;
+	return coh_frame_overtakes(c->phase) && lane_slices(f) ? COH_LANE_BULK : COH_LANE_ORDERED;
 }
 
 static bool lane_idle(const struct coh_conn_lane *l)

@@ -36,7 +36,7 @@ static int slice_fail(struct cohort_conn *c, const struct coh_frame *f, const ch
 /* Where the frames of this phase come in slices. */
 static enum coh_session_lane slice_lane(const struct cohort_conn *c)
 {
-	return c->phase == COH_PHASE_MEMBER ? COH_LANE_BULK : COH_LANE_ORDERED;
+	return coh_frame_overtakes(c->phase) ? COH_LANE_BULK : COH_LANE_ORDERED;
 }
 
 static int slice_open(struct cohort_conn *c, const struct coh_frame *f, const void *body)

@@ -55,7 +55,13 @@ enum coh_frame_type {
 	COH_FRAME_TASK = 0x30,     /* id: the task; channel: its number in the registry; body: arguments */
 	COH_FRAME_RESULT = 0x31,   /* id; channel: nanoseconds it ran; body: the result */
 	COH_FRAME_ERROR = 0x32,    /* id; body: code, sentence */
-	COH_FRAME_CANCEL = 0x33,   /* id: forget it if not started */
+	COH_FRAME_CANCEL = 0x33,   /* id: forget it if not started; of a CALL: flags is which */
+	/* between a server of shared objects and a client (work/desk.h) */
+	COH_FRAME_ATTACH = 0x40, /* channel: the object's number << 16; flags: the request; body: which one */
+	COH_FRAME_CALL = 0x41,   /* channel: number << 16 | op << 8 | param; flags: the request; id: ns that remain */
+	COH_FRAME_REPLY = 0x42,  /* channel: its code; flags: the request; id: a value; body by op */
+	COH_FRAME_DETACH = 0x43, /* channel: the object's number << 16 */
+	COH_FRAME_RING = 0x44,   /* channel: the object's number << 16: there may be something in it */
 };
 
 /* What an OPEN announces: a frame, whose 24 bytes are its body. */
@@ -80,6 +86,7 @@ enum coh_frame_phase {
 	COH_PHASE_STRANGER, /* before authentication: hello, proof, refuse; 1 KiB */
 	COH_PHASE_USER,     /* the user's messages: MESSAGE, BYTES, PASS, and what keeps a connection */
 	COH_PHASE_MEMBER,   /* a pool and its members: HELLO..CANCEL, and what keeps a connection */
+	COH_PHASE_SHARED,   /* a server of shared objects and a client: ATTACH..RING, CANCEL, and what keeps it */
 	COH_PHASE_COUNT,
 };
 
@@ -96,6 +103,15 @@ void coh_frame_encode(const struct coh_frame *f, unsigned char out[COH_FRAME_SIZ
  */
 int coh_frame_decode(struct coh_frame *f, const unsigned char in[COH_FRAME_SIZE],
     enum coh_frame_phase phase, struct cohort_error *err);
+
+/*
+ * In which phases large frames go in a lane of their own, so that small ones overtake them: those
+ * where each frame stands for itself.
+ */
+static inline bool coh_frame_overtakes(enum coh_frame_phase phase)
+{
+	return phase == COH_PHASE_MEMBER || phase == COH_PHASE_SHARED;
+}
 
 /* The name of TYPE for sentences ("TASK"), "?" when unknown. */
 const char *coh_frame_name(uint8_t type);

@@ -5,7 +5,8 @@
 #include <cohort/message.h>
 #include <string.h>
 
-#define PHASES(stranger, user, member) ((stranger) | (user) << 1 | (member) << 2)
+#define PHASES(stranger, user, member, shared)                                                      \
+	((stranger) | (user) << 1 | (member) << 2 | (shared) << 3)
 
 /* Every type there is, with the phases it may come in and its limit: the test's own list. */
 static const struct {
@@ -14,33 +15,38 @@ static const struct {
 	uint32_t limit;
 	const char *name;
 } types[] = {
-    {0x01, PHASES(1, 0, 0), 1024, "CLIENT_HELLO"},
-    {0x02, PHASES(1, 0, 0), 1024, "SERVER_HELLO"},
-    {0x03, PHASES(1, 0, 0), 1024, "CLIENT_PROOF"},
-    {0x04, PHASES(1, 0, 0), 1024, "SERVER_PROOF"},
-    {0x05, PHASES(1, 0, 0), 1, "REFUSE"},
-    {0x10, PHASES(0, 1, 0), 64 << 20, "MESSAGE"},
-    {0x11, PHASES(0, 1, 0), 64 << 20, "BYTES"},
-    {0x12, PHASES(0, 1, 1), 64 << 10, "PING"},
-    {0x13, PHASES(0, 1, 1), 64 << 10, "PONG"},
-    {0x14, PHASES(0, 1, 1), 0, "BEAT"},
-    {0x15, PHASES(0, 1, 1), 0, "CREDIT"},
-    {0x16, PHASES(0, 1, 1), 24, "OPEN"},
-    {0x17, PHASES(0, 1, 1), 64 << 10, "SLICE"},
-    {0x18, PHASES(0, 1, 0), 64 << 20, "PASS"},
-    {0x19, PHASES(0, 1, 1), 24, "BLOCK"},
-    {0x1a, PHASES(0, 1, 1), 0, "BLOCK_BACK"},
-    {0x1b, PHASES(0, 1, 0), 64 << 10, "FILE"},
-    {0x20, PHASES(0, 0, 1), 64 << 10, "HELLO"},
-    {0x21, PHASES(0, 0, 1), COHORT_MESSAGE_MAX, "JOB"},
-    {0x22, PHASES(0, 0, 1), 64 << 10, "REGISTRY"},
-    {0x23, PHASES(0, 0, 1), 64 << 20, "SETUP"},
-    {0x24, PHASES(0, 0, 1), 0, "READY"},
-    {0x25, PHASES(0, 0, 1), 64 << 10, "FAILED"},
-    {0x30, PHASES(0, 0, 1), 64 << 20, "TASK"},
-    {0x31, PHASES(0, 0, 1), 64 << 20, "RESULT"},
-    {0x32, PHASES(0, 0, 1), 64 << 10, "ERROR"},
-    {0x33, PHASES(0, 0, 1), 0, "CANCEL"},
+    {0x01, PHASES(1, 0, 0, 0), 1024, "CLIENT_HELLO"},
+    {0x02, PHASES(1, 0, 0, 0), 1024, "SERVER_HELLO"},
+    {0x03, PHASES(1, 0, 0, 0), 1024, "CLIENT_PROOF"},
+    {0x04, PHASES(1, 0, 0, 0), 1024, "SERVER_PROOF"},
+    {0x05, PHASES(1, 0, 0, 0), 1, "REFUSE"},
+    {0x10, PHASES(0, 1, 0, 0), 64 << 20, "MESSAGE"},
+    {0x11, PHASES(0, 1, 0, 0), 64 << 20, "BYTES"},
+    {0x12, PHASES(0, 1, 1, 1), 64 << 10, "PING"},
+    {0x13, PHASES(0, 1, 1, 1), 64 << 10, "PONG"},
+    {0x14, PHASES(0, 1, 1, 1), 0, "BEAT"},
+    {0x15, PHASES(0, 1, 1, 1), 0, "CREDIT"},
+    {0x16, PHASES(0, 1, 1, 1), 24, "OPEN"},
+    {0x17, PHASES(0, 1, 1, 1), 64 << 10, "SLICE"},
+    {0x18, PHASES(0, 1, 0, 0), 64 << 20, "PASS"},
+    {0x19, PHASES(0, 1, 1, 1), 24, "BLOCK"},
+    {0x1a, PHASES(0, 1, 1, 1), 0, "BLOCK_BACK"},
+    {0x1b, PHASES(0, 1, 0, 0), 64 << 10, "FILE"},
+    {0x20, PHASES(0, 0, 1, 0), 64 << 10, "HELLO"},
+    {0x21, PHASES(0, 0, 1, 0), COHORT_MESSAGE_MAX, "JOB"},
+    {0x22, PHASES(0, 0, 1, 0), 64 << 10, "REGISTRY"},
+    {0x23, PHASES(0, 0, 1, 0), 64 << 20, "SETUP"},
+    {0x24, PHASES(0, 0, 1, 0), 0, "READY"},
+    {0x25, PHASES(0, 0, 1, 0), 64 << 10, "FAILED"},
+    {0x30, PHASES(0, 0, 1, 0), 64 << 20, "TASK"},
+    {0x31, PHASES(0, 0, 1, 0), 64 << 20, "RESULT"},
+    {0x32, PHASES(0, 0, 1, 0), 64 << 10, "ERROR"},
+    {0x33, PHASES(0, 0, 1, 1), 0, "CANCEL"},
+    {0x40, PHASES(0, 0, 0, 1), 64 << 10, "ATTACH"},
+    {0x41, PHASES(0, 0, 0, 1), 64 << 20, "CALL"},
+    {0x42, PHASES(0, 0, 0, 1), 64 << 20, "REPLY"},
+    {0x43, PHASES(0, 0, 0, 1), 0, "DETACH"},
+    {0x44, PHASES(0, 0, 0, 1), 0, "RING"},
 };
 #define TYPES (int)(sizeof types / sizeof *types)
 

@@ -3,8 +3,8 @@
  *
  * Why no sleeper is overlooked while all live.  Who arms sets the bit before it looks; who opens makes its change before
  * it looks at the bit: one of them sees the other.  Who opens moves the count, so whoever armed before that is either in
- * the queue already or will not go to sleep.  The bit stays until a wake has come up short, which says that nobody is
- * in the queue, and no one has armed since the count moved; then whoever sets out to sleep sets it anew.
+ * the queue already or will not go to sleep.  The bit stays until a wake has left nobody in the queue and no one
+ * has armed since the count moved; then whoever sets out to sleep sets it anew.
  * tests/model/model_gate.c tries all interleavings.
  *
  * Refused: clearing the bit when one of several is woken; the others would be overlooked.  Counting sleepers: a killed one
@@ -68,8 +68,8 @@ void coh_gate_wake(struct coh_gate *g, int n)
 		serial = coh_pair_serial(was);
 	} while (!atomic_compare_exchange_weak(&g->pair.both, &was, coh_pair_of(word, serial)));
 	COH_FAULT("gate.wake.moved");
-	if (coh_futex_wake(&g->pair.word, n) < n) {
-		COH_FAULT("gate.wake.short");
+	if (coh_futex_wake_some(&g->pair.word, word, n) <= n) {
+		COH_FAULT("gate.wake.last");
 		coh_pair_change(&g->pair, word, serial, word & ~ARMED);
 	}
 	COH_FAULT("gate.wake.done");

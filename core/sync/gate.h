@@ -7,8 +7,8 @@
  *	    coh_gate_sleep(g, ticket, until)
  *
  * The word is a count with a bit for "somebody may sleep": opening costs a load while that is clear, and a system call
- * else.  The bit is cleared when a wake found fewer sleepers than it would have woken, and nobody has armed since it
- * began (the serial counts who armed): so of ten who sleep, ten calls that wake one each wake ten.
+ * else.  The bit is cleared by a wake that leaves nobody asleep, if nobody has armed since it began (the serial counts
+ * who armed): so of ten who sleep, ten openings for one wake ten.
  * Nobody has to come back to be counted off, so sleepers may be killed.  Who opens may be killed
  * between its change and its wake, and who was woken before it looked: so nobody sleeps longer than
  * COH_GATE_SLICE at a time, then looks again.  It is a safety net only; what counts on it is slow, never stuck.

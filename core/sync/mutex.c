@@ -5,7 +5,7 @@
  * owner and that bit.  Every owner that lets go with the bit set keeps it and wakes one; killed before that, the kernel
  * wakes one, since the word is pending and has no owner, or the newcomer that took it has the bit and wakes one when it lets
  * go.  One who was woken is pending too: killed before it has the lock, it passes the wake on.  The bit is cleared only
- * by who let go, found nobody to wake, and sees word and serial as it left them: then nobody had the lock since, so
+ * by who let go, left no other asleep, and sees word and serial as it left them: then nobody had the lock since, so
  * nobody began to sleep.  (Without the serial the bit of other sleepers could be cleared: the word may be let go twice with the
  * same value.)  tests/model/model_mutex.c tries all interleavings of it, with a death at every step.
  */
@@ -109,7 +109,7 @@ void coh_mutex_unlock_slowly(struct coh_mutex *m)
 	COH_FAULT("mutex.unlock.serial");
 	atomic_store_explicit(&p->word, FUTEX_WAITERS, memory_order_release);
 	COH_FAULT("mutex.unlock.wake");
-	if (coh_futex_wake(&p->word, 1) == 0)
+	if (coh_futex_wake_some(&p->word, FUTEX_WAITERS, 1) <= 1)
 		coh_pair_change(p, FUTEX_WAITERS, serial, 0);
 	COH_FAULT("mutex.unlock.woke");
 	coh_robust_pending(NULL);

@@ -6,7 +6,7 @@
  * leaves FUTEX_OWNER_DIED there (robust.h): whoever comes next has the lock and is told, mends what it guards
  * and goes on; dying while mending tells the next one again.
  *
- * FUTEX_WAITERS stays in the word when the lock is let go with sleepers, until a wake finds nobody: so neither an
+ * FUTEX_WAITERS stays in the word when the lock is let go with sleepers, until a wake leaves nobody asleep: so neither an
  * unlocker killed before its wake, nor a newcomer that takes the lock in between, loses a sleeper.
  *
  * A zeroed struct is a free lock.  Held by a thread, not by a process.  It must be let go by its holder, and its memory must
@@ -26,8 +26,15 @@ struct coh_mutex {
 	struct coh_robust robust;
 };
 
-/* The longest sleep in one go: a wake may have gone to one who was stopped (SIGSTOP, a frozen cgroup) on its way. */
+/*
+ * The longest sleep in one go: a wake may have gone to one who was stopped (SIGSTOP, a frozen cgroup) on its way.  Deaths
+ * need no such net, and to show it the library for fault tests has none.
+ */
+#ifdef COHORT_FAULTS
+#define COH_MUTEX_SLICE COHORT_FOREVER
+#else
 #define COH_MUTEX_SLICE (100 * COHORT_MS)
+#endif
 
 /* The ways that are not the short one. */
 int coh_mutex_lock_slowly(struct coh_mutex *m, cohort_time deadline);

@@ -95,3 +95,19 @@ int coh_futex_wake(_Atomic uint32_t *word, int n)
 	errno = before;
 	return woken > 0 ? (int)woken : 0;
 }
+
+/* To move one sleeper from the word to the same word changes nothing, but is counted. */
+int coh_futex_wake_some(_Atomic uint32_t *word, uint32_t value, int n)
+{
+	int before = errno;
+	long found;
+
+	if (n == INT_MAX)
+		return coh_futex_wake(word, n);
+	found = syscall(SYS_futex, word, FUTEX_CMP_REQUEUE, n, 1L, word, value);
+	errno = before;
+	if (found >= 0)
+		return (int)found;
+	coh_futex_wake(word, n);
+	return n + 1;
+}

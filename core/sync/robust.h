@@ -100,9 +100,15 @@ static inline void coh_robust_leave(struct coh_robust *r)
 /*
  * futex(2) on a word that processes share.  Sleep while *WORD is VALUE until DEADLINE (a moment of CLOCK_MONOTONIC;
  * COHORT_FOREVER): 0 (woken, or for no reason), -EAGAIN (it was not VALUE), -ETIMEDOUT, -EINTR.
- * Wake up to N sleepers; returns how many.  Both are async-signal-safe and keep errno.
+ * Wake up to N sleepers; returns how many.  All are async-signal-safe and keep errno.
  */
 int coh_futex_wait(_Atomic uint32_t *word, uint32_t value, int64_t deadline);
 int coh_futex_wake(_Atomic uint32_t *word, int n);
+
+/*
+ * Wake up to N (1 or more) sleepers of a word that was VALUE; more than N when others sleep on, or when that
+ * cannot be told because the word has changed: one call for what would be a second wake, to see that it finds nobody.
+ */
+int coh_futex_wake_some(_Atomic uint32_t *word, uint32_t value, int n);
 
 #endif

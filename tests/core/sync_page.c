@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-static char state_of(pid_t pid)
+char sync_state(pid_t pid)
 {
 	char path[64], line[512] = "", *end;
 	FILE *f;
@@ -24,7 +24,7 @@ bool sync_await_state(pid_t pid, char state)
 {
 	cohort_time end = cohort_in(test_span(10 * COHORT_SECOND));
 
-	while (state_of(pid) != state && cohort_now() < end)
+	while (sync_state(pid) != state && cohort_now() < end)
 		poll(NULL, 0, 1);
-	return CHECK_EQ(state_of(pid), state);
+	return CHECK_EQ(sync_state(pid), state);
 }

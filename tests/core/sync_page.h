@@ -44,7 +44,10 @@ static inline int sync_join(pid_t pid)
 	return status;
 }
 
-/* PID is asleep (state S), or stopped (T), as far as /proc tells: wait for that. */
+/* What PID does, as /proc tells: S asleep, T stopped, R running, Z ended, ? gone. */
+char sync_state(pid_t pid);
+
+/* Wait for that. */
 bool sync_await_state(pid_t pid, char state);
 
 /* Wait until CONDITION holds; fails the test after some seconds. */

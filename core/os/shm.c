@@ -13,6 +13,8 @@
 #include <linux/magic.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -25,6 +27,7 @@
 #endif
 
 #define SEALS (F_SEAL_SHRINK | F_SEAL_GROW)
+#define WORTH_ASKING ((size_t)16 << 20)
 #define CHUNK ((off_t)1 << 20) /* reserved in one go: a signal undoes what it interrupts */
 
 int coh_shm_new(const char *name, size_t size)
@@ -73,6 +76,33 @@ int coh_shm_new_sealed(const char *name, size_t size)
 	return -e;
 }
 
+/*
+ * There is memory for SIZE bytes.  A memory file has no limit of its own: reserving more than the
+ * machine has would end in the system killing processes.  What is small is not worth the
+ * question.
+ */
+static bool memory_there(size_t size)
+{
+	char text[2048], *at;
+	size_t kib = 0;
+	ssize_t n;
+	int fd;
+
+	if (size < WORTH_ASKING)
+		return true;
+	fd = coh_fd_open("/proc/meminfo", O_RDONLY);
+	n = fd >= 0 ? read(fd, text, sizeof text - 1) : -1;
+	coh_fd_close(&fd);
+	if (n <= 0)
+		return true;
+	text[n] = '\0';
+	at = strstr(text, "MemAvailable:");
+	kib += at != NULL ? strtoull(at + strlen("MemAvailable:"), NULL, 10) : SIZE_MAX >> 11;
+	at = strstr(text, "SwapFree:");
+	kib += at != NULL ? strtoull(at + strlen("SwapFree:"), NULL, 10) : 0;
+	return size >> 10 <= kib;
+}
+
 /* The pages of SIZE bytes, some at a time. */
 static int reserve(int fd, off_t size)
 {
@@ -96,6 +126,8 @@ int coh_shm_extend(int fd, size_t size, size_t tail)
 
 	if (size > INT64_MAX || tail > INT64_MAX - size || !size_allowed(size + tail))
 		return -EFBIG;
+	if (!memory_there(size))
+		return -ENOSPC;
 	rc = reserve(fd, (off_t)size);
 	if (rc == 0 && tail != 0 && ftruncate(fd, (off_t)(size + tail)) != 0)
 		rc = -errno;

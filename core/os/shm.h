@@ -14,7 +14,8 @@ int coh_shm_new(const char *name, size_t size);
 
 /*
  * Make the empty file FD SIZE bytes long, all of them reserved, and TAIL bytes behind them that
- * are not (reserve those with coh_shm_reserve before they are touched).  0, -ENOSPC, -EFBIG (more
+ * are not (reserve those with coh_shm_reserve before they are touched).  0, -ENOSPC (of the file
+ * system, or of the machine's memory), -EFBIG (more
  * than there can be, or than RLIMIT_FSIZE allows), -errno.
  */
 int coh_shm_extend(int fd, size_t size, size_t tail);

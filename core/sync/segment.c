@@ -76,17 +76,20 @@ static bool is_memory_alone(const struct coh_segment *s)
 	return s->life != coh_inherit_life();
 }
 
-void coh_segment_drop(struct coh_segment *s)
+void coh_segment_drop_open(struct coh_segment *s)
 {
 	coh_shm_unmap(s->header, s->size);
-	if (is_memory_alone(s)) { /* the numbers are somebody else's by now */
-		coh_free(s->name);
-		*s = (struct coh_segment)COH_SEGMENT_NONE;
+	s->header = NULL;
+	if (is_memory_alone(s)) /* the numbers are somebody else's by now */
 		return;
-	}
 	coh_fd_close(&s->fd);
 	for (int i = 0; i < COH_SEGMENT_BELLS; i++)
 		coh_fd_close(&s->bell[i]);
+}
+
+void coh_segment_drop(struct coh_segment *s)
+{
+	coh_segment_drop_open(s);
 	coh_free(s->name);
 	*s = (struct coh_segment)COH_SEGMENT_NONE;
 }

@@ -1,9 +1,10 @@
 /*
  * segment_named.c - segments with a name: made aside, put in place, found, held, taken away.
  *
- * Who attaches opens, takes the shared lock and then looks whether the name still means the file
- * it has: between the first two a sweeper may have found it unheld.  An exclusive lock that
- * somebody else has means that the object is on its way out.
+ * Who attaches opens the folder, so that all it finds belongs to one object, opens the file,
+ * takes the shared lock and then looks whether the name still means the file it has: between the
+ * first two a sweeper may have found it unheld.  An exclusive lock that somebody else has means
+ * that the object is on its way out.
  */
 #include "sync/segment_priv.h"
 
@@ -65,13 +66,14 @@ static int make_file(struct coh_segment *s, int root, const char *folder,
 	return 0;
 }
 
-static int open_bell(struct coh_segment *s, int i, int root, const char *folder)
+/* Bell I of the object whose folder is DIR, or DIR/FOLDER. */
+static int open_bell(struct coh_segment *s, int i, int dir, const char *folder)
 {
 	char path[COH_SEGMENT_PATH];
 	struct stat st;
 
 	snprintf(path, sizeof path, "%s/bell%d", folder, i);
-	s->bell[i] = coh_fd_open_at(root, path, O_RDWR | O_NONBLOCK | O_NOFOLLOW);
+	s->bell[i] = coh_fd_open_at(dir, path, O_RDWR | O_NONBLOCK | O_NOFOLLOW);
 	if (s->bell[i] < 0)
 		return s->bell[i];
 	return fstat(s->bell[i], &st) == 0 && S_ISFIFO(st.st_mode) ? 0 : -ENXIO;
@@ -189,87 +191,97 @@ int coh_segment_publish_named(struct coh_segment *s, struct cohort_error *err)
 
 /* ---- attaching ---- */
 
-static bool same_file(int root, const char *path, const struct stat *st)
+/* A name while it is looked at. */
+struct look {
+	const char *name;
+	int root, folder; /* descriptors */
+	struct stat st;   /* of the file */
+};
+
+/* The name still means the file that was opened. */
+static bool look_holds(const struct look *l)
 {
+	char path[COH_SEGMENT_PATH];
 	struct stat now;
 
-	return fstatat(root, path, &now, AT_SYMLINK_NOFOLLOW) == 0 && now.st_ino == st->st_ino &&
-	    now.st_dev == st->st_dev;
+	snprintf(path, sizeof path, "names/%s/segment", l->name);
+	return fstatat(l->root, path, &now, AT_SYMLINK_NOFOLLOW) == 0 &&
+	    now.st_ino == l->st.st_ino && now.st_dev == l->st.st_dev;
 }
 
 /*
- * Hold FD, the file that NAME was: 0; -EAGAIN (it is it no longer: look again), -EBUSY (it is
- * being swept). What the dead left and nobody holds is swept here.
+ * Hold FD, the file that the name was: 0; -EAGAIN (it is it no longer: look again), -EBUSY (it is
+ * being swept).  What the dead left and nobody holds is swept here.
  */
-static int hold(int fd, int root, const char *name, const char *path)
+static int look_hold(const struct look *l, int fd)
 {
 	struct coh_segment_header h;
-	struct stat st;
 
-	if (fstat(fd, &st) != 0)
-		return -errno;
 	if (coh_segment_read(fd, &h) && !coh_party_alive(h.owner) &&
 	    flock(fd, LOCK_EX | LOCK_NB) == 0) {
-		(void)coh_segment_root_remove(root, name, &st);
-		return same_file(root, path, &st) ? -EBUSY : -EAGAIN;
+		(void)coh_segment_root_remove(l->root, l->name, &l->st);
+		return look_holds(l) ? -EBUSY : -EAGAIN;
 	}
 	if (flock(fd, LOCK_SH | LOCK_NB) != 0)
 		return errno == EWOULDBLOCK ? -EBUSY : -errno;
 	COH_FAULT("segment.attach.held");
-	return same_file(root, path, &st) ? 0 : -EAGAIN;
+	return look_holds(l) ? 0 : -EAGAIN;
 }
 
-static int open_failed(
-    int e, const char *name, const struct coh_segment_spec *spec, struct cohort_error *err)
+/* What could not be opened is no part of a segment, or there is another reason. */
+static int look_failed(
+    const struct look *l, int e, const struct coh_segment_spec *spec, struct cohort_error *err)
 {
-	if (e == ENOENT)
-		return -ENOENT;
-	if (e == ELOOP || e == ENOTDIR || e == EISDIR || e == ENXIO)
+	if (e == ENOENT || e == ELOOP || e == ENOTDIR || e == EISDIR || e == ENXIO)
 		return coh_fail(err, COHORT_ESEGMENT,
-		    "open the %s '%s': there is no segment under this name", spec->what, name);
-	return coh_fail_errno(err, e, "open the %s '%s'", spec->what, name);
+		    "open the %s '%s': there is no whole segment with %d fifos under this name",
+		    spec->what, l->name, spec->bells);
+	return coh_fail_errno(err, e, "open the %s '%s'", spec->what, l->name);
 }
 
-static int attach_bells(
-    struct coh_segment *s, int root, const struct coh_segment_spec *spec, struct cohort_error *err)
+/* The file of the name, and its bells, into S: 0, -EAGAIN, -EBUSY, or a code with a sentence. */
+static int look_open(struct look *l, struct coh_segment *s, const struct coh_segment_spec *spec,
+    struct cohort_error *err)
 {
-	char folder[COH_SEGMENT_PATH];
-	int rc = 0;
+	int rc;
 
-	snprintf(folder, sizeof folder, "names/%s", s->name);
-	for (int i = 0; rc == 0 && i < spec->bells; i++)
-		rc = open_bell(s, i, root, folder);
-	if (rc == -ENOENT || rc == -ENXIO || rc == -ELOOP)
-		return coh_fail(err, COHORT_ESEGMENT,
-		    "open the %s '%s': it has not the %d fifos of one", spec->what, s->name,
-		    spec->bells);
-	return rc != 0 ? coh_fail_errno(err, -rc, "open the %s '%s': fifo", spec->what, s->name)
-		       : 0;
+	s->fd = coh_fd_open_at(l->folder, "segment", O_RDWR | O_NOFOLLOW | O_NONBLOCK);
+	if (s->fd == -ENOENT)
+		return -ENOENT; /* its parts are being removed */
+	if (s->fd < 0)
+		return look_failed(l, -s->fd, spec, err);
+	COH_FAULT("segment.attach.open");
+	rc = fstat(s->fd, &l->st) == 0 ? look_hold(l, s->fd) : -errno;
+	if (rc == 0)
+		rc = coh_segment_check_in(s, spec, err);
+	for (int i = 0; rc == 0 && i < spec->bells; i++) {
+		rc = open_bell(s, i, l->folder, ".");
+		if (rc != 0)
+			rc = look_holds(l) ? look_failed(l, -rc, spec, err) : -EAGAIN;
+	}
+	return rc;
 }
 
 /*
- * What NAME is at this moment: 0, -ENOENT, -EAGAIN (look again), -EBUSY, or a code with a
- * sentence.
+ * What it is at this moment: 0, -ENOENT, -EAGAIN (look again), -EBUSY, or a code with a sentence.
  */
 static int attach_once(
     struct coh_segment *s, const struct coh_segment_spec *spec, struct cohort_error *err)
 {
-	int root = coh_segment_root_open(COH_SEGMENT_LOOK, err), rc;
+	struct look l = {.name = s->name, .root = coh_segment_root_open(COH_SEGMENT_LOOK, err)};
 	char path[COH_SEGMENT_PATH];
+	int rc;
 
-	if (root < 0)
-		return root;
-	snprintf(path, sizeof path, "names/%s/segment", s->name);
-	s->fd = coh_fd_open_at(root, path, O_RDWR | O_NOFOLLOW | O_NONBLOCK);
-	rc = s->fd < 0 ? open_failed(-s->fd, s->name, spec, err) : hold(s->fd, root, s->name, path);
-	COH_FAULT("segment.attach.open");
-	if (rc == 0)
-		rc = coh_segment_check_in(s, spec, err);
-	if (rc == 0)
-		rc = attach_bells(s, root, spec, err);
-	coh_fd_close(&root);
-	if (rc != 0)
-		coh_fd_close(&s->fd);
+	if (l.root < 0)
+		return l.root;
+	snprintf(path, sizeof path, "names/%s", s->name);
+	l.folder = coh_fd_open_at(l.root, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+	if (l.folder >= 0)
+		rc = look_open(&l, s, spec, err);
+	else
+		rc = l.folder == -ENOENT ? -ENOENT : look_failed(&l, -l.folder, spec, err);
+	coh_fd_close(&l.folder);
+	coh_fd_close(&l.root);
 	return rc;
 }
 
@@ -281,8 +293,10 @@ int coh_segment_attach_named(struct coh_segment *s, const char *name,
 	s->name = coh_strdup(name);
 	if (s->name == NULL)
 		return coh_fail_code(err, -ENOMEM);
-	for (int i = 0; i < COH_SEGMENT_TRIES && rc == -EAGAIN; i++)
+	for (int i = 0; i < COH_SEGMENT_TRIES && rc == -EAGAIN; i++) {
+		coh_segment_drop_open(s);
 		rc = attach_once(s, spec, err);
+	}
 	if (rc != 0)
 		coh_segment_drop(s);
 	return rc;

@@ -37,6 +37,9 @@ bool coh_segment_read(int fd, struct coh_segment_header *h);
 /* Unmap, close, free; no name is touched.  *S holds nothing then. */
 void coh_segment_drop(struct coh_segment *s);
 
+/* The same, but S keeps its name: it is tried again. */
+void coh_segment_drop_open(struct coh_segment *s);
+
 /* ---- segment_named.c ---- */
 
 /* NAME may be one: 0, or COHORT_ENAME. */

@@ -97,6 +97,8 @@ int coh_segment_root_open(enum coh_segment_need need, struct cohort_error *err)
 	if (rc == 0 && need == COH_SEGMENT_MAKE)
 		rc = root_furnish(root, err);
 	if (rc != 0) {
+		if (need == COH_SEGMENT_MAKE && rc != -EACCES)
+			coh_segment_root_tidy(root);
 		coh_fd_close(&root);
 		return rc;
 	}

@@ -33,15 +33,15 @@ static const struct coh_safefile_rule rule = {
 static int file_read(struct coh_keytext *k, int fd, const char *path, struct cohort_error *err)
 {
 	char text[COH_KEYTEXT_MAX + 1]; /* one more shows a file that grew */
+	size_t got = 0;
 	ssize_t n;
 	int rc;
 
-	do
-		n = read(fd, text, sizeof text);
-	while (n < 0 && errno == EINTR);
-	if (n < 0)
-		return coh_fail(err, COHORT_EKEY, "key file %.128s: %m", path);
-	rc = coh_keytext_decode(k, text, (size_t)n, err);
+	do { /* to the end: half a key may be one, too */
+		n = read(fd, text + got, sizeof text - got);
+		got += n > 0 ? (size_t)n : 0;
+	} while ((n > 0 && got < sizeof text) || (n < 0 && errno == EINTR));
+	rc = n < 0 ? coh_fail(err, COHORT_EKEY, "%m") : coh_keytext_decode(k, text, got, err);
 	coh_wipe(text, sizeof text);
 	return rc < 0 ? coh_fail_in(err, rc, "key file %.128s", path) : 0;
 }
@@ -110,12 +110,14 @@ static int file_write(int fd, const char *text, size_t n)
 {
 	ssize_t written;
 
-	do
-		written = write(fd, text, n);
-	while (written < 0 && errno == EINTR);
-	if (written >= 0 && (size_t)written < n)
-		errno = EIO; /* which a regular file does only on a full disk */
-	return written == (ssize_t)n ? 0 : -1;
+	for (size_t done = 0; done < n; done += (size_t)written) {
+		do
+			written = write(fd, text + done, n - done);
+		while (written < 0 && errno == EINTR);
+		if (written < 0)
+			return -1;
+	}
+	return 0;
 }
 
 /* K as the new file NAME in the directory of P; on failure there is none. */

@@ -16,10 +16,14 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/file.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/timerfd.h>
+#include <sys/vfs.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -63,6 +67,18 @@ enum call {
 	CALL_FSYNC,
 	CALL_UNLINK,
 	CALL_MMAP,
+	CALL_SENDFILE,
+	CALL_MEMFD,
+	CALL_FTRUNCATE,
+	CALL_FSTATFS,
+	CALL_MADVISE,
+	CALL_MLOCK,
+	CALL_STAT,
+	CALL_MKDIR,
+	CALL_FLOCK,
+	CALL_RENAMEAT,
+	CALL_UNLINKAT,
+	CALL_IOCTL,
 	CALL_COUNT,
 };
 
@@ -105,6 +121,18 @@ static const struct {
     [CALL_FSYNC] = {"fsync", {EIO, ENOSPC}},
     [CALL_UNLINK] = {"unlink", {EACCES, EBUSY}},
     [CALL_MMAP] = {"mmap", {ENOMEM}},
+    [CALL_SENDFILE] = {"sendfile", {EINTR, EAGAIN, EPIPE, ECONNRESET, EIO, ENOMEM, EINVAL}},
+    [CALL_MEMFD] = {"memfd_create", {EMFILE, ENFILE, ENOMEM}},
+    [CALL_FTRUNCATE] = {"ftruncate", {EFBIG, ENOSPC}},
+    [CALL_FSTATFS] = {"fstatfs", {ENOMEM}},
+    [CALL_MADVISE] = {"madvise", {ENOMEM, EFAULT}},
+    [CALL_MLOCK] = {"mlock", {ENOMEM, EPERM}},
+    [CALL_STAT] = {"stat", {EACCES, ENOMEM}},
+    [CALL_MKDIR] = {"mkdir", {EACCES, ENOSPC}},
+    [CALL_FLOCK] = {"flock", {EINTR, EWOULDBLOCK, ENOLCK}},
+    [CALL_RENAMEAT] = {"renameat", {EACCES, ENOSPC, EROFS}},
+    [CALL_UNLINKAT] = {"unlinkat", {EACCES}},
+    [CALL_IOCTL] = {"ioctl", {ENOTTY}},
 };
 
 /* What this thread has asked for. */
@@ -130,6 +158,12 @@ static bool fails(enum call call)
 static size_t most(size_t n)
 {
 	return fault.short_io && n > 1 ? 1 : n;
+}
+
+/* The same of what may be a file; what has eight bytes is a counter, and is read and written whole. */
+static size_t most_of_file(size_t n)
+{
+	return n > sizeof(uint64_t) ? most(n) : n;
 }
 
 /* M with its first byte alone, by way of PART. */
@@ -159,9 +193,9 @@ static struct msghdr cut(const struct msghdr *m, struct iovec *part)
 
 WRAP(CALL_RECV, ssize_t, recv, (int fd, void *p, size_t n, int flags), (fd, p, most(n), flags))
 WRAP(CALL_SEND, ssize_t, send, (int fd, const void *p, size_t n, int flags), (fd, p, most(n), flags))
-WRAP(CALL_READ, ssize_t, read, (int fd, void *p, size_t n), (fd, p, n))
-WRAP(CALL_WRITE, ssize_t, write, (int fd, const void *p, size_t n), (fd, p, n))
-WRAP(CALL_PREAD, ssize_t, pread, (int fd, void *p, size_t n, off_t at), (fd, p, n, at))
+WRAP(CALL_READ, ssize_t, read, (int fd, void *p, size_t n), (fd, p, most_of_file(n)))
+WRAP(CALL_WRITE, ssize_t, write, (int fd, const void *p, size_t n), (fd, p, most_of_file(n)))
+WRAP(CALL_PREAD, ssize_t, pread, (int fd, void *p, size_t n, off_t at), (fd, p, most(n), at))
 WRAP(CALL_PPOLL, int, ppoll,
     (struct pollfd *p, nfds_t n, const struct timespec *t, const sigset_t *s), (p, n, t, s))
 WRAP(CALL_POLL, int, poll, (struct pollfd *p, nfds_t n, int ms), (p, n, ms))
@@ -192,6 +226,18 @@ WRAP(CALL_FSYNC, int, fsync, (int fd), (fd))
 WRAP(CALL_UNLINK, int, unlink, (const char *path), (path))
 WRAP(CALL_MMAP, void *, mmap, (void *p, size_t n, int prot, int flags, int fd, off_t at),
     (p, n, prot, flags, fd, at))
+WRAP(CALL_SENDFILE, ssize_t, sendfile, (int to, int from, off_t *at, size_t n), (to, from, at, most(n)))
+WRAP(CALL_MEMFD, int, memfd_create, (const char *name, unsigned int flags), (name, flags))
+WRAP(CALL_FTRUNCATE, int, ftruncate, (int fd, off_t size), (fd, size))
+WRAP(CALL_FSTATFS, int, fstatfs, (int fd, struct statfs *st), (fd, st))
+WRAP(CALL_MADVISE, int, madvise, (void *p, size_t n, int advice), (p, n, advice))
+WRAP(CALL_MLOCK, int, mlock, (const void *p, size_t n), (p, n))
+WRAP(CALL_STAT, int, stat, (const char *path, struct stat *st), (path, st))
+WRAP(CALL_MKDIR, int, mkdir, (const char *path, mode_t mode), (path, mode))
+WRAP(CALL_FLOCK, int, flock, (int fd, int what), (fd, what))
+WRAP(CALL_RENAMEAT, int, renameat,
+    (int a, const char *from, int b, const char *to), (a, from, b, to))
+WRAP(CALL_UNLINKAT, int, unlinkat, (int at, const char *path, int flags), (at, path, flags))
 
 ssize_t __real_sendmsg(int fd, const struct msghdr *m, int flags);
 ssize_t __wrap_sendmsg(int fd, const struct msghdr *m, int flags);
@@ -228,6 +274,19 @@ int __wrap_fcntl(int fd, int what, ...)
 	value = va_arg(ap, long);
 	va_end(ap);
 	return fails(CALL_FCNTL) ? -1 : __real_fcntl(fd, what, value);
+}
+
+int __real_ioctl(int fd, unsigned long what, ...);
+int __wrap_ioctl(int fd, unsigned long what, ...);
+int __wrap_ioctl(int fd, unsigned long what, ...)
+{
+	va_list ap;
+	void *value;
+
+	va_start(ap, what);
+	value = va_arg(ap, void *);
+	va_end(ap);
+	return fails(CALL_IOCTL) ? -1 : __real_ioctl(fd, what, value);
 }
 
 int __real_open(const char *path, int flags, ...);

@@ -8,12 +8,15 @@
 #include "fault/exchange.h"
 #include "fault/faults.h"
 #include "net/hall.h"
+#include "net/pki.h"
 #include "support/test.h"
+#include "trust/keyfile.h"
 
 #include <cohort/auth.h>
 #include <cohort/dial.h>
 #include <cohort/listener.h>
 #include <poll.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -126,22 +129,28 @@ static int listen_and_visit(void *arg, struct cohort_error *err)
 	return rc;
 }
 
-static void sweep(const char *address, bool by_the_byte)
+static void sweep_as(struct scene *s, bool by_the_byte)
 {
 	struct cohort_error err = {0};
+
+	CHECK_EQ(listen_and_visit(s, &err), 0);
+	faults_short(by_the_byte);
+	if (by_the_byte)
+		CHECK_EQ(listen_and_visit(s, &err), 0);
+	else
+		CHECK(faults_sweep(listen_and_visit, s) > 100);
+	faults_short(false);
+	if (err.code != 0)
+		FAIL("%s", err.text);
+}
+
+static void sweep(const char *address, bool by_the_byte)
+{
 	struct cohort_key *key = hall_key();
 	struct scene s = {.address = address,
 	    .options = {.key = key, .name = "guest", .heartbeat = 2 * COHORT_SECOND}};
 
-	CHECK_EQ(listen_and_visit(&s, &err), 0);
-	faults_short(by_the_byte);
-	if (by_the_byte)
-		CHECK_EQ(listen_and_visit(&s, &err), 0);
-	else
-		CHECK(faults_sweep(listen_and_visit, &s) > 100);
-	faults_short(false);
-	if (err.code != 0)
-		FAIL("%s", err.text);
+	sweep_as(&s, by_the_byte);
 	cohort_key_free(key);
 }
 
@@ -161,6 +170,46 @@ TEST_TIMEOUT(fault_net, every_call_over_a_unix_socket, 120)
 TEST_TIMEOUT(fault_net, every_call_over_tls, 240)
 {
 	sweep("tls://127.0.0.1:0", false);
+}
+
+/* Certificates, keys and lists are read from files, before and within it. */
+TEST_TIMEOUT(fault_net, every_call_over_tls_by_certificates, 240)
+{
+	struct scene s = {.address = "tls://127.0.0.1:0"};
+
+	pki_open();
+	s.options = pki_options("guest");
+	s.options.crl_file = pki_list();
+	sweep_as(&s, false);
+	sweep_as(&s, true);
+}
+
+/* Listen at a Unix socket in a folder that is not there yet. */
+static int settle(void *arg, struct cohort_error *err)
+{
+	struct scene *s = arg;
+	const char *path = strchr(s->address, ':') + 1;
+	char folder[512] = "";
+	int rc = cohort_listen(&s->listener, s->address, &s->options, err);
+
+	faults_over();
+	cohort_listener_close(s->listener);
+	(void)unlink(path); /* the unlink of the close failed */
+	strncat(folder, path, (size_t)(strrchr(path, '/') - path));
+	(void)rmdir(folder);
+	return rc;
+}
+
+TEST_TIMEOUT(fault_net, every_call_of_a_folder_for_a_unix_socket, 60)
+{
+	struct cohort_key *key = hall_key();
+	struct scene s = {.options = {.key = key}};
+	char address[512] = "unix:";
+
+	strncat(address, test_path("folder/socket"), sizeof address - 6);
+	s.address = address;
+	CHECK(faults_sweep(settle, &s) > 20);
+	cohort_key_free(key);
 }
 
 TEST_TIMEOUT(fault_net, a_byte_at_a_time_over_tcp, 60)
@@ -211,8 +260,46 @@ static int key_file(void *arg, struct cohort_error *err)
 
 TEST_TIMEOUT(fault_net, every_call_of_a_key_file, 60)
 {
+	struct cohort_error err = {0};
 	char path[512] = "";
 
 	strncat(path, test_path("key"), sizeof path - 1);
 	CHECK(faults_sweep(key_file, path) > 20);
+	faults_short(true);
+	CHECK_EQ(key_file(path, &err), 0);
+	faults_short(false);
+}
+
+/* From one key to another; wherever it failed there is a file that can be used, and the change can be made. */
+static int key_change(void *arg, struct cohort_error *err)
+{
+	static const enum coh_keyfile_step steps[] = {
+	    COH_KEYFILE_ADD, COH_KEYFILE_SWAP, COH_KEYFILE_DROP};
+	struct cohort_key *key = NULL;
+	char beside[600];
+	int rc = 0;
+
+	for (int i = 0; i < 3 && rc == 0; i++)
+		rc = coh_keyfile_rotate(arg, steps[i], err);
+	faults_over();
+	CHECK_EQ(cohort_key_load(&key, arg, NULL), 0);
+	cohort_key_free(key);
+	snprintf(beside, sizeof beside, "%s.new", (const char *)arg);
+	(void)unlink(beside); /* unlinkat itself failed */
+	(void)unlink(arg);
+	CHECK_EQ(cohort_key_generate(arg, NULL), 0);
+	return rc;
+}
+
+TEST_TIMEOUT(fault_net, every_call_of_a_change_of_keys, 60)
+{
+	char path[512] = "";
+	struct cohort_error err = {0};
+
+	strncat(path, test_path("key"), sizeof path - 1);
+	REQUIRE_EQ(cohort_key_generate(path, NULL), 0);
+	CHECK(faults_sweep(key_change, path) > 50);
+	faults_short(true);
+	CHECK_EQ(key_change(path, &err), 0);
+	faults_short(false);
 }

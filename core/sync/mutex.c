@@ -115,12 +115,35 @@ void coh_mutex_unlock_slowly(struct coh_mutex *m)
 	coh_robust_pending(NULL);
 }
 
+/* What the kernel does for the dead, and in an order that it finishes should we die of it. */
+void coh_mutex_abandon(struct coh_mutex *m)
+{
+	uint32_t word = look(m);
+
+	COH_ASSERT(coh_mutex_mine(m));
+	coh_robust_pending(&m->robust);
+	coh_robust_leave(&m->robust);
+	COH_FAULT("mutex.abandon.left");
+	while (!atomic_compare_exchange_weak_explicit(&m->robust.pair.word, &word,
+	    (word & FUTEX_WAITERS) | FUTEX_OWNER_DIED, memory_order_release, memory_order_relaxed))
+		;
+	COH_FAULT("mutex.abandon.wake");
+	if (word & FUTEX_WAITERS)
+		coh_futex_wake(&m->robust.pair.word, 1);
+	coh_robust_pending(NULL);
+}
+
+static uint32_t look_and_acquire(struct coh_mutex *m)
+{
+	return atomic_load_explicit(&m->robust.pair.word, memory_order_acquire);
+}
+
 bool coh_mutex_held(struct coh_mutex *m)
 {
-	return owner_of(look(m)) != 0;
+	return owner_of(look_and_acquire(m)) != 0;
 }
 
 bool coh_mutex_dead(struct coh_mutex *m)
 {
-	return (look(m) & (FUTEX_OWNER_DIED | FUTEX_TID_MASK)) == FUTEX_OWNER_DIED;
+	return (look_and_acquire(m) & (FUTEX_OWNER_DIED | FUTEX_TID_MASK)) == FUTEX_OWNER_DIED;
 }

@@ -75,7 +75,10 @@ static inline int coh_mutex_trylock(struct coh_mutex *m)
 	return coh_mutex_lock(m, COHORT_NOW);
 }
 
-/* This thread holds M; anybody who lives holds it; its holder died and nobody has taken it since. */
+/*
+ * This thread holds M; anybody who lives holds it; its holder died and nobody has taken it since.  The last two acquire
+ * what was released with it.
+ */
 static inline bool coh_mutex_mine(struct coh_mutex *m)
 {
 	uint32_t word = atomic_load_explicit(&m->robust.pair.word, memory_order_relaxed);
@@ -105,5 +108,8 @@ static inline void coh_mutex_unlock(struct coh_mutex *m)
 		coh_mutex_unlock_slowly(m);
 	}
 }
+
+/* Let go of M, which this thread holds (asserted), as if this thread had died: the next one is told. */
+void coh_mutex_abandon(struct coh_mutex *m);
 
 #endif

@@ -1,0 +1,70 @@
+/*
+ * sync.h - locks, semaphores, conditions, events and barriers between threads and processes alike.
+ *
+ * The death of a holder is a result, not a hang: the next one to acquire a lock has it and is told
+ * COHORT_EOWNERDEAD; permits of a dead process come back; a dead waiter holds up no notifier; a
+ * dead party breaks its barrier.  Locks belong to a thread (a thread that ends counts as dead),
+ * permits to a process.
+ *
+ * Addresses, names and ownership are those of shared.h.  Those options that describe the object
+ * (value, parties, recursive, lock) count when it is made, and must agree when it is attached
+ * (COHORT_EARGUMENT says what it is).  Options may be NULL: attached, it is taken as it is; made,
+ * it is the usual one.
+ *
+ * Every open gives *OUT, end it with the close of its kind, and returns 0 or, as all of shared.h:
+ * COHORT_EADDRESS, COHORT_ENAME, COHORT_ENOTSUP (an address of a network), COHORT_EARGUMENT,
+ * -EEXIST, -ENOENT, COHORT_ESEGMENT, -EACCES, -ENOSPC (shared memory is full), -EMFILE, -ENOMEM.
+ *
+ * Every close accepts NULL, frees the handle of this process alone, and must not be called while
+ * another thread uses it or while this process holds something through it (what it held is then as
+ * if it had died holding it).
+ *
+ * Waiting calls take a deadline (time.h): COHORT_NOW tries, COHORT_FOREVER waits.  Signals do not
+ * end them. Any thread; after fork the child uses the same handle.  Waiters are not served in any
+ * order.
+ */
+#ifndef COHORT_SYNC_H
+#define COHORT_SYNC_H
+
+#include <cohort/shared.h>
+#include <cohort/time.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---- Lock, RLock ---- */
+
+struct cohort_lock;
+
+struct cohort_lock_options {
+	enum cohort_open open;
+	int recursive; /* non-zero: an RLock, which its holder may acquire again */
+};
+
+COHORT_API int cohort_lock_open(struct cohort_lock **out, const char *address,
+    const struct cohort_lock_options *options, struct cohort_error *err);
+COHORT_API void cohort_lock_close(struct cohort_lock *l);
+
+/*
+ * Acquire L for this thread, waiting until DEADLINE.
+ *
+ * Returns 0; COHORT_EOWNERDEAD (acquired too: but the thread that held it died, so mend what it
+ * guards, then go on as usual); COHORT_ETIMEDOUT; -EDEADLK (this thread holds it and it is not
+ * recursive); -EOVERFLOW (2^31 times).
+ */
+COHORT_API int cohort_lock_acquire(struct cohort_lock *l, cohort_time deadline);
+
+/*
+ * Release L once.  Returns 0, or COHORT_ENOTOWNER: this thread does not hold it (another does, or
+ * nobody).
+ */
+COHORT_API int cohort_lock_release(struct cohort_lock *l);
+
+/* 1 if anybody who lives holds L, else 0.  It may have changed by the time you look. */
+COHORT_API int cohort_lock_locked(struct cohort_lock *l);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -64,6 +64,39 @@ COHORT_API int cohort_lock_release(struct cohort_lock *l);
 /* 1 if anybody who lives holds L, else 0.  It may have changed by the time you look. */
 COHORT_API int cohort_lock_locked(struct cohort_lock *l);
 
+/* ---- Semaphore, BoundedSemaphore ---- */
+
+struct cohort_semaphore;
+
+struct cohort_semaphore_options {
+	enum cohort_open open;
+	unsigned value; /* permits at the beginning, to 2^31 - 1; without OPTIONS: 1 */
+	int bounded;    /* non-zero: never more permits than at the beginning */
+	int signals;    /* non-zero: to take one uses it up: nothing comes back of the dead */
+};
+
+COHORT_API int cohort_semaphore_open(struct cohort_semaphore **out, const char *address,
+    const struct cohort_semaphore_options *options, struct cohort_error *err);
+COHORT_API void cohort_semaphore_close(struct cohort_semaphore *s);
+
+/*
+ * Take a permit for this process, waiting until DEADLINE.  When the process ends, what it took and
+ * did not release comes back within a tenth of a second of somebody's waiting for it (not so with
+ * the option `signals`, for semaphores that some release and others acquire).  Returns 0,
+ * COHORT_ETIMEDOUT, -ENOSPC (1024 processes hold permits already).
+ */
+COHORT_API int cohort_semaphore_acquire(struct cohort_semaphore *s, cohort_time deadline);
+
+/*
+ * Give N permits (1 to 2^31 - 1): first those this process took; more than it took are new ones,
+ * which is how one process signals another.  Returns 0; COHORT_EOVER (bounded: nothing was
+ * released); -EOVERFLOW; COHORT_EARGUMENT.
+ */
+COHORT_API int cohort_semaphore_release(struct cohort_semaphore *s, unsigned n);
+
+/* Permits that can be taken now. */
+COHORT_API unsigned cohort_semaphore_value(struct cohort_semaphore *s);
+
 #ifdef __cplusplus
 }
 #endif

@@ -97,6 +97,49 @@ COHORT_API int cohort_semaphore_release(struct cohort_semaphore *s, unsigned n);
 /* Permits that can be taken now. */
 COHORT_API unsigned cohort_semaphore_value(struct cohort_semaphore *s);
 
+/* ---- Condition ---- */
+
+struct cohort_condition;
+
+struct cohort_condition_options {
+	enum cohort_open open;
+	struct cohort_lock *lock; /* borrowed until close, the same object in each process;
+	                             NULL: a recursive one of its own */
+};
+
+COHORT_API int cohort_condition_open(struct cohort_condition **out, const char *address,
+    const struct cohort_condition_options *options, struct cohort_error *err);
+COHORT_API void cohort_condition_close(struct cohort_condition *c);
+
+/* The condition's lock: acquire, release and locked as of a lock; all other calls want it held. */
+COHORT_API int cohort_condition_acquire(struct cohort_condition *c, cohort_time deadline);
+COHORT_API int cohort_condition_release(struct cohort_condition *c);
+
+/*
+ * Release the lock, however often it is held, wait to be notified until DEADLINE, acquire it again
+ * as often as it was held. The lock is held afterwards whatever is returned, which may take as long
+ * as others hold it.
+ *
+ * Returns 0 (notified); COHORT_ETIMEDOUT; COHORT_EOWNERDEAD (notified or not: a holder died
+ * meanwhile); COHORT_ENOTOWNER (the lock is not held: nothing was done); -ENOSPC (1024 threads wait
+ * already).
+ */
+COHORT_API int cohort_condition_wait(struct cohort_condition *c, cohort_time deadline);
+
+/*
+ * Wait until TEST(ARG), called with the lock held, gives non-zero.  Returns that value (made
+ * positive if need be), 0 when DEADLINE passed first, or as wait.
+ */
+COHORT_API int cohort_condition_wait_for(
+    struct cohort_condition *c, int (*test)(void *arg), void *arg, cohort_time deadline);
+
+/*
+ * Wake N of the threads that wait now, or all; the dead are not counted.  Returns how many were
+ * notified, COHORT_ENOTOWNER, COHORT_EARGUMENT (N < 0).
+ */
+COHORT_API int cohort_condition_notify(struct cohort_condition *c, int n);
+COHORT_API int cohort_condition_notify_all(struct cohort_condition *c);
+
 #ifdef __cplusplus
 }
 #endif

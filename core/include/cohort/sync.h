@@ -140,6 +140,31 @@ COHORT_API int cohort_condition_wait_for(
 COHORT_API int cohort_condition_notify(struct cohort_condition *c, int n);
 COHORT_API int cohort_condition_notify_all(struct cohort_condition *c);
 
+/* ---- Event ---- */
+
+struct cohort_event;
+
+struct cohort_event_options {
+	enum cohort_open open;
+};
+
+COHORT_API int cohort_event_open(struct cohort_event **out, const char *address,
+    const struct cohort_event_options *options, struct cohort_error *err);
+COHORT_API void cohort_event_close(struct cohort_event *e);
+
+/* Set it: all who wait go on.  Async-signal-safe.  Returns 0. */
+COHORT_API int cohort_event_set(struct cohort_event *e);
+/* Clear it.  Async-signal-safe.  Returns 0. */
+COHORT_API int cohort_event_clear(struct cohort_event *e);
+/* 1 if it is set, else 0.  Async-signal-safe. */
+COHORT_API int cohort_event_is_set(struct cohort_event *e);
+
+/*
+ * Wait until it is set, or was set since the call began, even if it was cleared since.  0, or
+ * COHORT_ETIMEDOUT.
+ */
+COHORT_API int cohort_event_wait(struct cohort_event *e, cohort_time deadline);
+
 #ifdef __cplusplus
 }
 #endif

@@ -165,6 +165,40 @@ COHORT_API int cohort_event_is_set(struct cohort_event *e);
  */
 COHORT_API int cohort_event_wait(struct cohort_event *e, cohort_time deadline);
 
+/* ---- Barrier ---- */
+
+struct cohort_barrier;
+
+struct cohort_barrier_options {
+	enum cohort_open open;
+	unsigned parties; /* who must come: 1 to 1024; none is usual */
+	int (*action)(void *arg); /* of this handle: the last to come runs it before all go on;
+	                             non-zero breaks the barrier; may be NULL */
+	void *arg;
+	cohort_time timeout; /* a span for waits until COHORT_FOREVER; 0: none */
+};
+
+COHORT_API int cohort_barrier_open(struct cohort_barrier **out, const char *address,
+    const struct cohort_barrier_options *options, struct cohort_error *err);
+COHORT_API void cohort_barrier_close(struct cohort_barrier *b);
+
+/*
+ * Wait until all parties have come.  Returns the place of this one, 0 to parties - 1, each once; or
+ * COHORT_EBARRIER: it is broken, since a party's DEADLINE passed, a party died in its wait, an
+ * action failed, or by abort. COHORT_ETIMEDOUT for the one whose deadline it was.
+ */
+COHORT_API int cohort_barrier_wait(struct cohort_barrier *b, cohort_time deadline);
+
+/* Break it for all who wait and who come, until it is reset.  Returns 0. */
+COHORT_API int cohort_barrier_abort(struct cohort_barrier *b);
+/* Make it whole and empty; who waits now gets COHORT_EBARRIER.  Returns 0. */
+COHORT_API int cohort_barrier_reset(struct cohort_barrier *b);
+
+COHORT_API unsigned cohort_barrier_parties(struct cohort_barrier *b);
+/* How many wait now; and 1 if it is broken. */
+COHORT_API unsigned cohort_barrier_waiting(struct cohort_barrier *b);
+COHORT_API int cohort_barrier_broken(struct cohort_barrier *b);
+
 #ifdef __cplusplus
 }
 #endif

@@ -199,6 +199,34 @@ COHORT_API unsigned cohort_barrier_parties(struct cohort_barrier *b);
 COHORT_API unsigned cohort_barrier_waiting(struct cohort_barrier *b);
 COHORT_API int cohort_barrier_broken(struct cohort_barrier *b);
 
+/* ---- reader-writer lock ---- */
+
+struct cohort_rwlock;
+
+struct cohort_rwlock_options {
+	enum cohort_open open;
+};
+
+COHORT_API int cohort_rwlock_open(struct cohort_rwlock **out, const char *address,
+    const struct cohort_rwlock_options *options, struct cohort_error *err);
+COHORT_API void cohort_rwlock_close(struct cohort_rwlock *l);
+
+/*
+ * Acquire L together with other readers, or alone.  A writer that waits keeps new readers out, so
+ * that it is not starved.
+ *
+ * Returns 0; COHORT_EOWNERDEAD (acquired: the last writer died in the middle of it);
+ * COHORT_ETIMEDOUT; -EDEADLK (this thread has it already); read: -ENOSPC (1024 readers have it).
+ */
+COHORT_API int cohort_rwlock_read(struct cohort_rwlock *l, cohort_time deadline);
+COHORT_API int cohort_rwlock_write(struct cohort_rwlock *l, cohort_time deadline);
+
+/* Release what this thread has of L.  0 or COHORT_ENOTOWNER. */
+COHORT_API int cohort_rwlock_release(struct cohort_rwlock *l);
+
+/* How many readers have it now, -1: a writer. */
+COHORT_API int cohort_rwlock_locked(struct cohort_rwlock *l);
+
 #ifdef __cplusplus
 }
 #endif

@@ -5,6 +5,7 @@
 
 #include "base/err.h"
 
+#include <cohort/shared.h>
 #include <stdalign.h>
 
 static bool known(uint32_t magic)
@@ -25,4 +26,14 @@ const struct coh_segment *coh_shared_segment(const void *object, struct cohort_e
 		return NULL;
 	}
 	return &s->segment;
+}
+
+int cohort_shared_unlink(const char *name, struct cohort_error *err)
+{
+	return coh_segment_unlink(name, err);
+}
+
+int cohort_shared_sweep(void)
+{
+	return coh_segment_sweep();
 }

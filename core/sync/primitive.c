@@ -7,6 +7,7 @@
 #include "sync/fault.h"
 
 #include <errno.h>
+#include <string.h>
 
 _Static_assert((int)COHORT_OPEN_EITHER == (int)COH_SEGMENT_EITHER &&
 	(int)COHORT_OPEN_CREATE == (int)COH_SEGMENT_CREATE &&
@@ -42,9 +43,15 @@ static int open_cell(struct coh_segment *s, const struct coh_primitive *kind, co
 int coh_primitive_open(void *handle, const struct coh_primitive *kind, const char *address,
     enum cohort_open how, const void *options, struct cohort_error *err)
 {
-	struct coh_shared *s = coh_calloc(kind->handle);
+	struct coh_shared *s;
 	int rc;
 
+	if (address != NULL && strstr(address, "://") != NULL)
+		return coh_fail(err, COHORT_ENOTSUP,
+		    "open a %s: '%s' is the address of a network, allowed are local:, local:NAME and "
+		    "inherit:NAME; only queues can be elsewhere",
+		    kind->spec.what, address);
+	s = coh_calloc(kind->handle);
 	if (s == NULL)
 		return coh_fail_code(err, -ENOMEM);
 	rc = open_cell(&s->segment, kind, address, how, options, err);

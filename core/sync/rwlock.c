@@ -39,7 +39,7 @@ struct cohort_rwlock {
 static const struct coh_primitive kind = {
 	.spec = {.kind = COH_SEGMENT_RWLOCK,
 	    .size = sizeof(struct coh_segment_header) + sizeof(struct rwlock_cell),
-	    .what = "rwlock"},
+	    .what = "reader-writer lock"},
 	.handle = sizeof(struct cohort_rwlock),
 };
 

@@ -137,15 +137,47 @@ TEST(dial, tells_what_is_wrong_with_the_two)
 	hall_close(&h);
 }
 
+/* Where a hall may be, one for each way to be guarded. */
+static const char *address_of_kind(int kind)
+{
+	static char path[300] = "unix:";
+
+	strcpy(path + 5, test_path("s"));
+	return ((const char *const[]){"tcp://127.0.0.1:0", "tls://127.0.0.1:0", path})[kind];
+}
+
+/* Over TLS too, whose key alone would let it (RFC 9257, "Selfie"). */
 TEST(dial, finds_out_that_it_dialled_itself)
 {
 	struct hall h;
 
-	hall_open(&h, NULL, PATIENCE, 8);
-	/* Undo what the hall does so that its own process may call. */
-	coh_listener_identity(h.listener)->uuid[0] ^= 1;
-	fails(cohort_listener_address(h.listener), &h.options, COHORT_ESELF, "127.0.0.1");
-	hall_close(&h);
+	for (int kind = 0; kind < 3; kind++) {
+		hall_open(&h, address_of_kind(kind), PATIENCE, 8);
+		/* Undo what the hall does so that its own process may call. */
+		coh_listener_identity(h.listener)->uuid[0] ^= 1;
+		h.max = 64; /* what the caller's end of TLS takes is counted too */
+		fails(cohort_listener_address(h.listener), &h.options, COHORT_ESELF, "this very process");
+		CHECK_EQ(h.welcomed, 0);
+		hall_close(&h);
+	}
+}
+
+/* TLS has no word for it: there the cluster is a part of what the key is called. */
+TEST(dial, into_another_cluster_is_refused_however_it_is_guarded)
+{
+	static const int codes[] = {COHORT_ECLUSTER, COHORT_EAUTH, COHORT_ECLUSTER};
+	struct cohort_net_options o;
+	struct hall h;
+
+	for (int kind = 0; kind < 3; kind++) {
+		hall_open(&h, address_of_kind(kind), PATIENCE, 8);
+		h.max = 64;
+		o = (struct cohort_net_options){.key = h.key, .cluster = "elsewhere"};
+		fails(cohort_listener_address(h.listener), &o, codes[kind], "cluster");
+		CHECK_EQ(h.welcomed, 0);
+		hall_serves(&h);
+		hall_close(&h);
+	}
 }
 
 TEST(dial, is_told_to_come_back_where_too_many_wait)

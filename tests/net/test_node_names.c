@@ -116,15 +116,20 @@ static void ear_wait(struct ear *e)
 	close(e->heard);
 }
 
-static struct cohort_pool *home(void)
+static struct cohort_pool *home_at(const char *address)
 {
 	struct cohort_pool_options o = {0};
 	struct cohort_pool *p;
 
 	pool_program();
 	o.key_file = pool_key();
-	REQUIRE_EQ(cohort_pool_open(&p, "listen:tcp://127.0.0.1:0", &o, NULL), 0);
+	REQUIRE_EQ(cohort_pool_open(&p, address, &o, NULL), 0);
 	return p;
+}
+
+static struct cohort_pool *home(void)
+{
+	return home_at("listen:tcp://127.0.0.1:0");
 }
 
 static void joining(const struct cohort_pool *p, const char *name)
@@ -133,9 +138,8 @@ static void joining(const struct cohort_pool *p, const char *name)
 	    "--slots", "1", "--name", name, NULL});
 }
 
-TEST(node_names, a_second_bearer_who_calls_home_is_not_let_in)
+static void second_bearer(struct cohort_pool *p)
 {
-	struct cohort_pool *p = home();
 	int32_t x = 4;
 	int64_t y = 0;
 	struct ear e;
@@ -152,6 +156,16 @@ TEST(node_names, a_second_bearer_who_calls_home_is_not_let_in)
 	ear_wait(&e);
 	CHECK_EQ(pool_stats(p).members, 2);
 	pool_end(p);
+}
+
+TEST(node_names, a_second_bearer_who_calls_home_is_not_let_in)
+{
+	second_bearer(home());
+}
+
+TEST(node_names, a_second_bearer_who_calls_home_through_tls_is_not_let_in)
+{
+	second_bearer(home_at("listen:tls://127.0.0.1:0"));
 }
 
 TEST(node_names, the_name_is_free_again_when_its_bearer_is_gone)

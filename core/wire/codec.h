@@ -72,6 +72,14 @@ int coh_message_borrow(
 int coh_message_load_copy(
     struct cohort_message *m, const void *data, size_t size, struct cohort_error *err);
 
+/*
+ * Empty M, and have room for an image of SIZE bytes in it; *SIZE becomes what there is room for.  NULL: no memory,
+ * or over COHORT_MESSAGE_MAX.  Write the image there, then call coh_message_filled with its size, which loads it as
+ * cohort_message_load does.
+ */
+void *coh_message_room(struct cohort_message *m, size_t *size);
+int coh_message_filled(struct cohort_message *m, size_t size, struct cohort_error *err);
+
 /* A new message of an already parsed format; NULL when there is no memory. */
 struct cohort_message *coh_message_new(const struct coh_format *f);
 

@@ -282,6 +282,29 @@ int coh_message_load_copy(
 	return rc;
 }
 
+void *coh_message_room(struct cohort_message *m, size_t *size)
+{
+	message_forget(m);
+	m->image.head = m->image.tail = 0;
+	if (coh_buf_reserve(&m->image, *size) != 0)
+		return NULL;
+	*size = m->image.cap;
+	return m->image.data;
+}
+
+int coh_message_filled(struct cohort_message *m, size_t size, struct cohort_error *err)
+{
+	int rc = coh_codec_check(m->format, m->image.data, size, err);
+
+	if (rc == 0) {
+		m->image.tail = size;
+		message_loaded(m, m->image.data, size);
+	} else {
+		cohort_message_reset(m);
+	}
+	return rc;
+}
+
 int coh_message_borrow(
     struct cohort_message *m, const void *image, size_t size, struct cohort_error *err)
 {

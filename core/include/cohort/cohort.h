@@ -12,6 +12,7 @@
 #include <cohort/message.h>
 #include <cohort/pool.h>
 #include <cohort/process.h>
+#include <cohort/queue.h>
 #include <cohort/shared.h>
 #include <cohort/sync.h>
 #include <cohort/task.h>

@@ -1,0 +1,459 @@
+/*
+ * ring_put.c - records into a lane.
+ *
+ * A put writes its record behind the tail, where nobody looks, then stores the tail.  An item that is over
+ * `inlined` bytes is copied into a block before any lock is taken; the block is noted under the putter, so that it is found
+ * when the putter dies before the record points to it (ring_mend.c).
+ *
+ * Room is known by allowances (budget, slots, limit) that only shrink as records come, and are counted anew from the heads
+ * when one is used up; so the line of those who get is read once for many records.
+ *
+ * A lane begins small and grows when it is full, so that a short queue stays in the cache however much it may hold.  Of
+ * two places for a record, in front and behind, the one in front is taken, for the same reason.
+ */
+#include "base/mem.h"
+#include "os/shm.h"
+#include "sync/party.h"
+#include "sync/ring_priv.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <string.h>
+
+#define PAGE 4096u
+#define GROW (256u << 10)  /* bytes a lane grows by: about a second-level cache in all */
+#define BLOCK_HEAD 16u     /* of a block of the heap, counted with it */
+
+/* A record to be. */
+struct put {
+	const void *data; /* what follows its head */
+	uint32_t size;    /* of that */
+	struct coh_ring_record record;
+	uint64_t block;   /* what it holds in the heap, 0: nothing */
+	unsigned lane;
+};
+
+/* Bytes of memory that P takes beside its record. */
+static uint64_t block_cost(const struct put *p)
+{
+	return p->block != 0 ? p->record.size + BLOCK_HEAD : 0;
+}
+
+/* ---- allowances ---- */
+
+static uint64_t lane_used(const struct coh_ring *r, const struct coh_ring_lane *l, uint64_t tail)
+{
+	uint64_t head = atomic_load_explicit(&l->head, memory_order_acquire);
+	uint64_t h = coh_ring_place(head), t = coh_ring_place(tail), used;
+
+	if (coh_ring_between(head, tail) == 0)
+		return 0;
+	used = t > h ? t - h : l->end - h + t;
+	return used <= r->lane_size ? used : r->lane_size;
+}
+
+/* From what is there, all records being committed. */
+static void recount(struct coh_ring *r)
+{
+	struct coh_ring_shared *s = r->shared;
+	struct coh_heap_stats heap = {0};
+	uint64_t used, items = 0;
+
+	used = coh_heap_stats(&r->heap, &heap) == 0 ? heap.used : r->config.memory;
+	for (unsigned i = 0; i < r->config.priorities; i++) {
+		struct coh_ring_lane *l = &s->lane[i];
+		uint64_t tail = atomic_load_explicit(&l->tail, memory_order_relaxed);
+
+		used += lane_used(r, l, tail);
+		items += coh_ring_between(atomic_load_explicit(&l->head, memory_order_relaxed), tail);
+	}
+	s->put.slots = items < r->config.most ? r->config.most - (uint32_t)items : 0;
+	s->put.budget = used < r->config.memory ? r->config.memory - used : 0;
+}
+
+static bool allowed(const struct coh_ring_put_side *side, uint64_t bytes)
+{
+	return side->slots != 0 && bytes <= side->budget;
+}
+
+static bool admit(struct coh_ring *r, const struct put *p)
+{
+	struct coh_ring_put_side *side = &r->shared->put;
+	uint64_t bytes = coh_ring_span(p->size), all = bytes + block_cost(p);
+
+	if (!allowed(side, all)) {
+		recount(r);
+		all = bytes; /* what is in the heap has been counted */
+		if (!allowed(side, all))
+			return false;
+	}
+	side->slots--;
+	side->budget -= all;
+	return true;
+}
+
+/* ---- a place ---- */
+
+/* Have pages up to END, and 8 bytes more for a skip. */
+static int lane_grow(struct coh_ring *r, unsigned lane, uint64_t end)
+{
+	struct coh_ring_lane *l = &r->shared->lane[lane];
+	uint64_t most = r->lane_size - sizeof(struct coh_ring_record), want = l->ready + GROW, from;
+	char *base = coh_ring_lane_at(r, lane);
+	int rc;
+
+	if (end > most || l->ready > most)
+		return COHORT_ESEGMENT;
+	want = end > want ? end : want;
+	want = want < most ? want : most;
+	from = l->ready & ~(uint64_t)(PAGE - 1);
+	end = (want + sizeof(struct coh_ring_record) + PAGE - 1) & ~(uint64_t)(PAGE - 1);
+	rc = coh_shm_reserve(r->fd, base + from, (size_t)(base - r->base) + from, end - from);
+	if (rc != 0)
+		return rc == -ENOMEM ? -ENOMEM : -ENOSPC;
+	l->ready = want;
+	COH_FAULT("ring.put.grown");
+	return 0;
+}
+
+static void write_skip(char *at)
+{
+	struct coh_ring_record skip = {.size = COH_RING_SKIP};
+
+	memcpy(at, &skip, sizeof skip);
+}
+
+/* Where a record of BYTES goes that follows TAIL, into *PLACE, when it is not simply behind it. */
+static int find_place(struct coh_ring *r, unsigned lane, uint64_t tail, uint64_t bytes, uint64_t *place)
+{
+	struct coh_ring_lane *l = &r->shared->lane[lane];
+	uint64_t head = atomic_load_explicit(&l->head, memory_order_acquire);
+	uint64_t t = coh_ring_place(tail), h = coh_ring_place(head);
+	uint64_t most = r->lane_size - sizeof(struct coh_ring_record);
+	int rc;
+
+	if (t > most || h > most || coh_ring_between(head, tail) > COH_RING_MOST)
+		return COHORT_ESEGMENT;
+	if (coh_ring_between(head, tail) != 0 && t <= h) {
+		l->limit = h;
+		return t + bytes <= h ? 0 : COHORT_EFULL;
+	}
+	if (t + bytes > l->ready && bytes <= h) {
+		write_skip(coh_ring_lane_at(r, lane) + t);
+		l->end = t;
+		l->limit = h;
+		*place = 0;
+		return 0;
+	}
+	rc = t + bytes > l->ready ? lane_grow(r, lane, t + bytes) : 0;
+	if (rc == 0)
+		l->limit = l->ready;
+	return rc;
+}
+
+/* Write P behind *TAIL, and move *TAIL; the lane's own stays. */
+static inline int put_write(struct coh_ring *r, const struct put *p, uint64_t *tail)
+{
+	struct coh_ring_lane *l = &r->shared->lane[p->lane];
+	uint64_t bytes = coh_ring_span(p->size), place = coh_ring_place(*tail);
+	char *at;
+	int rc;
+
+	if (place + bytes > l->limit || l->limit > r->lane_size) {
+		rc = find_place(r, p->lane, *tail, bytes, &place);
+		if (rc != 0)
+			return rc;
+	}
+	at = coh_ring_lane_at(r, p->lane) + place;
+	memcpy(at, &p->record, sizeof p->record);
+	memcpy(at + sizeof p->record, p->data, p->size);
+	COH_FAULT("ring.put.written");
+	*tail = coh_ring_word(coh_ring_count(*tail) + 1, place + bytes);
+	return 0;
+}
+
+static inline void put_commit(struct coh_ring *r, unsigned lane, uint64_t tail, uint32_t n)
+{
+	struct coh_ring_lane *l = &r->shared->lane[lane];
+
+	coh_ring_announce_items(r);
+	COH_FAULT("ring.put.announced");
+	atomic_store_explicit(&l->tail, tail, memory_order_release); /* pairs with the load in coh_ring_find */
+	COH_FAULT("ring.put.committed");
+	l->puts += n;
+}
+
+/* ---- one ---- */
+
+static int put_locked(struct coh_ring *r, const struct put *p)
+{
+	uint64_t tail = atomic_load_explicit(&r->shared->lane[p->lane].tail, memory_order_relaxed);
+	int rc;
+
+	COH_FAULT("ring.put.locked");
+	if (atomic_load_explicit(&r->shared->watch.shut, memory_order_relaxed) != 0)
+		return COHORT_ESHUTDOWN;
+	if (!admit(r, p))
+		return COHORT_EFULL;
+	rc = put_write(r, p, &tail);
+	if (rc == 0)
+		put_commit(r, p->lane, tail, 1);
+	else
+		r->shared->put.slots = 0; /* admitted in vain: count anew */
+	return rc;
+}
+
+static int put_once(struct coh_ring *r, const struct put *p, cohort_time deadline)
+{
+	int rc = coh_ring_lock_put(r, deadline);
+
+	if (rc != 0)
+		return rc == COHORT_ETIMEDOUT ? COHORT_EFULL : rc;
+	rc = put_locked(r, p);
+	coh_ring_unlock_put(r);
+	COH_FAULT("ring.put.unlocked");
+	if (rc == 0)
+		coh_gate_open(&r->shared->watch.items, 1);
+	return rc;
+}
+
+/* After a first try that found it full. */
+static int put_patiently(struct coh_ring *r, const struct put *p, cohort_time deadline)
+{
+	struct coh_ring_lane *l = &r->shared->lane[p->lane];
+	struct coh_ring_wait w = {0};
+	int rc = COHORT_EFULL;
+
+	if (deadline == COHORT_NOW) {
+		if (atomic_load(&r->shared->watch.listeners[COH_RING_ROOM]) == 0)
+			return COHORT_EFULL;
+		coh_ring_hush_room(r);
+		return put_once(r, p, deadline);
+	}
+	while (rc == COHORT_EFULL) {
+		uint64_t head = atomic_load_explicit(&l->head, memory_order_relaxed);
+
+		if (coh_ring_wait_room(r, &w, p->lane, head, deadline) != 0)
+			return COHORT_EFULL;
+		rc = put_once(r, p, deadline);
+	}
+	return rc;
+}
+
+static void put_init(struct coh_ring *r, struct put *p, unsigned seat, const struct coh_ring_item *item)
+{
+	*p = (struct put){.data = item->data,
+	    .size = (uint32_t)item->size,
+	    .record = {.size = (uint32_t)item->size,
+		.flags = item->typed ? COH_RING_TYPED : 0,
+		.generation = (uint8_t)r->shared->seat[seat].generation,
+		.seat = (uint16_t)seat},
+	    .lane = item->priority};
+}
+
+/* ---- large ones ---- */
+
+/* A block with ITEM in it, without waiting. */
+static int block_try(struct coh_ring *r, struct put *p, const struct coh_ring_item *item)
+{
+	char *to;
+	int rc = coh_heap_alloc(&r->heap, item->size, coh_party_self(), &p->block);
+
+	if (rc != 0) {
+		p->block = 0;
+		return rc == COHORT_EARGUMENT ? COHORT_ESEGMENT : rc;
+	}
+	COH_FAULT("ring.block.made");
+	to = coh_heap_at(&r->heap, p->block, NULL);
+	if (to == NULL)
+		return COHORT_ESEGMENT;
+	memcpy(to, item->data, item->size);
+	COH_FAULT("ring.block.filled");
+	p->data = &p->block;
+	p->size = sizeof p->block;
+	p->record.flags |= COH_RING_BLOCK;
+	return 0;
+}
+
+static int block_make(struct coh_ring *r, struct put *p, const struct coh_ring_item *item,
+    cohort_time deadline)
+{
+	struct coh_ring_wait w = {0};
+	int rc = block_try(r, p, item);
+
+	if (rc == -ENOMEM && coh_ring_tend(r) == 0)
+		rc = block_try(r, p, item); /* what the dead left may have been freed */
+	while (rc == -ENOMEM) {
+		if (atomic_load(&r->shared->watch.shut) != 0)
+			return COHORT_ESHUTDOWN;
+		if (coh_ring_wait_gate(r, &r->shared->watch.space, &w, deadline) != 0)
+			return COHORT_EFULL;
+		rc = block_try(r, p, item);
+	}
+	return rc;
+}
+
+static int put_large(struct coh_ring *r, unsigned seat, const struct coh_ring_item *item, cohort_time deadline)
+{
+	struct put p;
+	int rc;
+
+	if (item->size + BLOCK_HEAD + coh_ring_span(sizeof p.block) > r->config.memory)
+		return COHORT_ETOOBIG;
+	if (atomic_load(&r->shared->watch.shut) != 0)
+		return COHORT_ESHUTDOWN;
+	put_init(r, &p, seat, item);
+	rc = block_make(r, &p, item, deadline);
+	if (rc == 0)
+		rc = put_once(r, &p, deadline);
+	if (rc == COHORT_EFULL && p.block != 0)
+		rc = put_patiently(r, &p, deadline);
+	if (rc != 0 && p.block != 0)
+		coh_ring_free(r, p.block);
+	return rc;
+}
+
+int coh_ring_put(struct coh_ring *r, unsigned seat, const struct coh_ring_item *item, cohort_time deadline)
+{
+	struct put p;
+	int rc;
+
+	if (item->size > r->config.inlined)
+		return put_large(r, seat, item, deadline);
+	put_init(r, &p, seat, item);
+	rc = put_once(r, &p, deadline);
+	return rc != COHORT_EFULL ? rc : put_patiently(r, &p, deadline);
+}
+
+/* ---- many ---- */
+
+/* Items of a call, and the blocks of those that need one (NULL: none does). */
+struct many {
+	const struct coh_ring_bytes *items;
+	uint64_t *blocks;
+	int n, ready; /* up to here blocks are made */
+	unsigned seat;
+};
+
+static struct coh_ring_item many_item(const struct many *m, int i)
+{
+	struct coh_ring_bytes b;
+
+	memcpy(&b, (const char *)m->items + (size_t)i * sizeof b, sizeof b); /* it may be a struct cohort_bytes */
+	return (struct coh_ring_item){.data = b.data, .size = b.size};
+}
+
+static void many_put(struct coh_ring *r, const struct many *m, int i, struct put *p)
+{
+	struct coh_ring_item item = many_item(m, i);
+
+	put_init(r, p, m->seat, &item);
+	if (item.size > r->config.inlined) {
+		p->block = m->blocks[i];
+		p->data = &p->block;
+		p->size = sizeof p->block;
+		p->record.flags |= COH_RING_BLOCK;
+	}
+}
+
+/* Make the blocks that can be made without waiting. */
+static int many_prepare(struct coh_ring *r, struct many *m)
+{
+	for (m->ready = 0; m->ready < m->n; m->ready++) {
+		struct coh_ring_item item = many_item(m, m->ready);
+		struct put p = {0};
+
+		if (item.size <= r->config.inlined)
+			continue;
+		if (m->blocks == NULL)
+			m->blocks = coh_calloc((size_t)m->n * sizeof *m->blocks);
+		if (m->blocks == NULL)
+			return -ENOMEM;
+		if (block_try(r, &p, &item) != 0) {
+			if (p.block != 0)
+				coh_ring_free(r, p.block);
+			break;
+		}
+		m->blocks[m->ready] = p.block;
+	}
+	return 0;
+}
+
+static void many_forget(struct coh_ring *r, struct many *m, int done)
+{
+	for (int i = done; m->blocks != NULL && i < m->n; i++)
+		if (m->blocks[i] != 0)
+			coh_ring_free(r, m->blocks[i]);
+	coh_free(m->blocks);
+}
+
+/* As many as there is room for from *DONE on; *DONE moves with what is committed. */
+static int many_locked(struct coh_ring *r, const struct many *m, int *done)
+{
+	uint64_t tail = atomic_load_explicit(&r->shared->lane[0].tail, memory_order_relaxed);
+	int written = *done, rc = 0;
+	struct put p;
+
+	if (atomic_load_explicit(&r->shared->watch.shut, memory_order_relaxed) != 0)
+		return COHORT_ESHUTDOWN;
+	while (rc == 0 && written < m->ready) {
+		many_put(r, m, written, &p);
+		if (!allowed(&r->shared->put, coh_ring_span(p.size) + block_cost(&p)) && written > *done) {
+			put_commit(r, 0, tail, (uint32_t)(written - *done)); /* counting anew wants it so */
+			*done = written;
+		}
+		rc = admit(r, &p) ? put_write(r, &p, &tail) : COHORT_EFULL;
+		written += rc == 0;
+	}
+	if (written > *done)
+		put_commit(r, 0, tail, (uint32_t)(written - *done));
+	*done = written;
+	if (rc != 0)
+		r->shared->put.slots = 0;
+	return rc;
+}
+
+static int many_once(struct coh_ring *r, const struct many *m, int *done, cohort_time deadline)
+{
+	int rc = coh_ring_lock_put(r, deadline), before = *done;
+
+	if (rc != 0)
+		return rc == COHORT_ETIMEDOUT ? COHORT_EFULL : rc;
+	rc = many_locked(r, m, done);
+	coh_ring_unlock_put(r);
+	if (*done > before)
+		coh_gate_open(&r->shared->watch.items, *done - before);
+	return rc;
+}
+
+/* The item at *DONE alone, waiting for room. */
+static int many_single(struct coh_ring *r, struct many *m, int *done, cohort_time deadline)
+{
+	struct coh_ring_item item = many_item(m, *done);
+	int rc;
+
+	if (m->blocks != NULL && m->blocks[*done] != 0) {
+		coh_ring_free(r, m->blocks[*done]);
+		m->blocks[*done] = 0;
+	}
+	rc = coh_ring_put(r, m->seat, &item, deadline);
+	*done += rc == 0;
+	if (*done > m->ready)
+		m->ready = *done;
+	return rc;
+}
+
+int coh_ring_put_many(struct coh_ring *r, unsigned seat, const struct coh_ring_bytes *items, int n,
+    cohort_time deadline)
+{
+	struct many m = {.items = items, .n = n, .seat = seat};
+	int done = 0, rc = many_prepare(r, &m);
+
+	while (rc == 0 && done < n) {
+		rc = done < m.ready ? many_once(r, &m, &done, deadline) : COHORT_EFULL;
+		if (rc == COHORT_EFULL && done < n)
+			rc = many_single(r, &m, &done, deadline);
+	}
+	many_forget(r, &m, done);
+	return done > 0 ? done : rc;
+}

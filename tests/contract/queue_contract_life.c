@@ -1,0 +1,382 @@
+/*
+ * queue_contract_life.c - waiting, several at once, death, and the end of a queue.
+ */
+#include "contract/queue_fixture.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <unistd.h>
+
+static int put_one(struct cohort_queue *q, void *arg)
+{
+	return cohort_queue_put_bytes(q, arg, strlen(arg) + 1, queue_patience()) != 0;
+}
+
+static int get_one(struct cohort_queue *q, void *arg)
+{
+	char buffer[64];
+	size_t n;
+
+	(void)arg;
+	return cohort_queue_get_into(q, buffer, sizeof buffer, &n, queue_patience()) != 0;
+}
+
+TEST(queue, a_get_waits_for_a_put)
+{
+	struct cohort_queue *q = queue_open(NULL);
+	char buffer[16] = "", hello[] = "hello";
+	struct queue_other o;
+	size_t n;
+
+	for (int i = 0; i < 20; i++) {
+		queue_begin(&o, q, put_one, hello);
+		CHECK_EQ(cohort_queue_get_into(q, buffer, sizeof buffer, &n, queue_patience()), 0);
+		CHECK_STR(buffer, "hello");
+		CHECK_EQ(queue_end(&o), 0);
+	}
+	queue_close(q);
+}
+
+TEST(queue, a_put_waits_for_room)
+{
+	struct cohort_queue_options opts = {.most = 1};
+	struct cohort_queue *q = queue_open(&opts);
+	struct queue_other o;
+
+	for (int i = 0; i < 20; i++) {
+		CHECK_EQ(cohort_queue_put_bytes(q, "a", 1, queue_patience()), 0);
+		queue_begin(&o, q, get_one, NULL);
+		CHECK_EQ(cohort_queue_put_bytes(q, "b", 1, queue_patience()), 0);
+		CHECK_EQ(queue_end(&o), 0);
+		CHECK_EQ(get_one(q, NULL), 0);
+	}
+	queue_close(q);
+}
+
+/* ---- many ---- */
+
+#define PUTTERS 3
+#define GETTERS 3
+#define EACH 4000
+
+struct number {
+	uint32_t putter, n;
+};
+
+static int put_numbers(struct cohort_queue *q, void *arg)
+{
+	struct number v = {.putter = *(uint32_t *)arg};
+
+	for (v.n = 0; v.n < EACH; v.n++)
+		if (cohort_queue_put_bytes(q, &v, sizeof v, queue_patience()) != 0)
+			return 1;
+	return 0;
+}
+
+/* Each putter's come in order; what was seen goes to the second queue, at the end. */
+static int get_numbers(struct cohort_queue *q, void *arg)
+{
+	struct cohort_queue *sums = arg;
+	uint32_t next[PUTTERS] = {0};
+	uint64_t sum = 0;
+	struct number v;
+	size_t n;
+
+	while (cohort_queue_get_into(q, &v, sizeof v, &n, queue_patience()) == 0 && v.putter < PUTTERS) {
+		if (v.n < next[v.putter])
+			return 1;
+		next[v.putter] = v.n + 1;
+		sum += (uint64_t)v.n * PUTTERS + v.putter + 1;
+	}
+	return cohort_queue_put_bytes(sums, &sum, sizeof sum, queue_patience()) != 0;
+}
+
+TEST_TIMEOUT(queue, gives_each_item_once_and_each_putters_in_order, 60)
+{
+	struct cohort_queue_options opts = {.most = 500};
+	struct cohort_queue *q = queue_open(&opts), *sums = queue_open(NULL);
+	struct queue_other put[PUTTERS], get[GETTERS];
+	uint32_t names[PUTTERS] = {0, 1, 2};
+	struct number end = {.putter = UINT32_MAX};
+	uint64_t sum, all = 0, want = 0;
+	size_t n;
+
+	for (int i = 0; i < GETTERS; i++)
+		queue_begin(&get[i], q, get_numbers, sums);
+	for (int i = 0; i < PUTTERS; i++)
+		queue_begin(&put[i], q, put_numbers, &names[i]);
+	for (int i = 0; i < PUTTERS; i++)
+		CHECK_EQ(queue_end(&put[i]), 0);
+	for (int i = 0; i < GETTERS; i++)
+		CHECK_EQ(cohort_queue_put_bytes(q, &end, sizeof end, queue_patience()), 0);
+	for (int i = 0; i < GETTERS; i++)
+		CHECK_EQ(queue_end(&get[i]), 0);
+	for (int i = 0; i < GETTERS && cohort_queue_get_into(sums, &sum, sizeof sum, &n, queue_patience()) == 0; i++)
+		all += sum;
+	for (uint64_t v = 1; v <= (uint64_t)PUTTERS * EACH; v++)
+		want += v;
+	CHECK_EQ(all, want);
+	queue_close(q);
+	queue_close(sums);
+}
+
+TEST(queue, a_put_that_returned_is_seen_by_a_get_that_does_not_wait)
+{
+	struct cohort_queue *q = queue_open(NULL), *other = queue_again(q);
+	char byte = 0;
+	size_t n;
+
+	for (int i = 0; i < 2000; i++) {
+		REQUIRE_EQ(cohort_queue_put_bytes(q, &byte, 1, queue_patience()), 0);
+		REQUIRE_EQ(cohort_queue_get_into(other, &byte, 1, &n, COHORT_NOW), 0);
+	}
+	queue_close(other);
+	queue_close(q);
+}
+
+/* ---- shutdown ---- */
+
+static int get_shut(struct cohort_queue *q, void *arg)
+{
+	char byte;
+	size_t n;
+
+	(void)arg;
+	return cohort_queue_get_into(q, &byte, 1, &n, queue_patience()) != COHORT_ESHUTDOWN;
+}
+
+static int put_shut(struct cohort_queue *q, void *arg)
+{
+	(void)arg;
+	return cohort_queue_put_bytes(q, "x", 1, queue_patience()) != COHORT_ESHUTDOWN;
+}
+
+TEST(queue, shutdown_lets_what_is_there_be_got)
+{
+	struct cohort_queue *q = queue_open(NULL);
+	struct cohort_queue_stats s;
+
+	CHECK_EQ(cohort_queue_put_bytes(q, "x", 1, COHORT_NOW), 0);
+	CHECK_EQ(cohort_queue_shutdown(q, COHORT_SHUTDOWN_DRAIN), 0);
+	CHECK_EQ(cohort_queue_put_bytes(q, "x", 1, COHORT_NOW), COHORT_ESHUTDOWN);
+	CHECK_EQ(cohort_queue_size(q), 1);
+	CHECK_EQ(get_one(q, NULL), 0);
+	CHECK_EQ(get_shut(q, NULL), 0);
+	REQUIRE_EQ(cohort_queue_stats(q, &s), 0);
+	CHECK_EQ(s.shut, 1);
+	CHECK_EQ(cohort_queue_shutdown(q, COHORT_SHUTDOWN_NOW), 0);
+	queue_close(q);
+}
+
+TEST(queue, shutdown_now_drops_what_is_there)
+{
+	struct cohort_queue *q = queue_open(NULL);
+
+	for (int i = 0; i < 7; i++)
+		CHECK_EQ(cohort_queue_put_bytes(q, "x", 1, COHORT_NOW), 0);
+	CHECK_EQ(cohort_queue_shutdown(q, COHORT_SHUTDOWN_NOW), 7);
+	CHECK_EQ(cohort_queue_size(q), 0);
+	CHECK_EQ(get_shut(q, NULL), 0);
+	CHECK_EQ(cohort_queue_join(q, queue_patience()), 0);
+	CHECK_EQ(queue_close(q), 0);
+}
+
+TEST(queue, shutdown_ends_all_who_wait)
+{
+	struct cohort_queue_options opts = {.most = 1};
+	struct cohort_queue *empty = queue_open(NULL), *full = queue_open(&opts);
+	struct queue_other get[3], put[3];
+
+	CHECK_EQ(cohort_queue_put_bytes(full, "x", 1, COHORT_NOW), 0);
+	for (int i = 0; i < 3; i++) {
+		queue_begin(&get[i], empty, get_shut, NULL);
+		queue_begin(&put[i], full, put_shut, NULL);
+	}
+	poll(NULL, 0, 20); /* so that some of them are asleep; none has to be */
+	CHECK_EQ(cohort_queue_shutdown(empty, COHORT_SHUTDOWN_DRAIN), 0);
+	CHECK_EQ(cohort_queue_shutdown(full, COHORT_SHUTDOWN_DRAIN), 0);
+	for (int i = 0; i < 3; i++) {
+		CHECK_EQ(queue_end(&get[i]), 0);
+		CHECK_EQ(queue_end(&put[i]), 0);
+	}
+	queue_close(empty);
+	queue_close(full);
+}
+
+/* ---- work that is done ---- */
+
+static int work_all(struct cohort_queue *q, void *arg)
+{
+	char byte;
+	size_t n;
+
+	(void)arg;
+	while (cohort_queue_get_into(q, &byte, 1, &n, queue_patience()) == 0)
+		if (cohort_queue_task_done(q) != 0)
+			return 1;
+	return 0;
+}
+
+TEST(queue, join_waits_until_all_work_is_done)
+{
+	struct cohort_queue *q = queue_open(NULL);
+	struct queue_other o[2];
+
+	CHECK_EQ(cohort_queue_join(q, COHORT_NOW), 0);
+	for (int i = 0; i < 50; i++)
+		CHECK_EQ(cohort_queue_put_bytes(q, "x", 1, COHORT_NOW), 0);
+	CHECK_EQ(cohort_queue_join(q, queue_shortly()), COHORT_ETIMEDOUT);
+	for (int i = 0; i < 2; i++)
+		queue_begin(&o[i], q, work_all, NULL);
+	CHECK_EQ(cohort_queue_join(q, queue_patience()), 0);
+	CHECK_EQ(cohort_queue_size(q), 0);
+	CHECK_EQ(cohort_queue_shutdown(q, COHORT_SHUTDOWN_DRAIN), 0);
+	for (int i = 0; i < 2; i++)
+		CHECK_EQ(queue_end(&o[i]), 0);
+	queue_close(q);
+}
+
+TEST(queue, one_task_done_too_many_is_refused)
+{
+	struct cohort_queue *q = queue_open(NULL);
+
+	CHECK_EQ(cohort_queue_task_done(q), COHORT_EOVER);
+	CHECK_EQ(cohort_queue_put_bytes(q, "x", 1, COHORT_NOW), 0);
+	CHECK_EQ(get_one(q, NULL), 0);
+	CHECK_EQ(cohort_queue_join(q, COHORT_NOW), COHORT_ETIMEDOUT);
+	CHECK_EQ(cohort_queue_task_done(q), 0);
+	CHECK_EQ(cohort_queue_join(q, COHORT_NOW), 0);
+	CHECK_EQ(cohort_queue_task_done(q), COHORT_EOVER);
+	queue_close(q);
+}
+
+/* Gets one, says so, and is never done. */
+static int get_and_stay(struct cohort_queue *q, void *arg)
+{
+	char byte = 1;
+	size_t n;
+
+	if (cohort_queue_get_into(q, &byte, 1, &n, queue_patience()) != 0)
+		return 1;
+	cohort_queue_put_bytes(arg, &byte, 1, queue_patience());
+	cohort_queue_get_into(q, &byte, 1, &n, cohort_in(test_span(60 * COHORT_SECOND)));
+	return 0;
+}
+
+TEST(queue, the_death_of_a_consumer_holds_up_no_join)
+{
+	struct cohort_queue *q, *said;
+	struct queue_other o;
+
+	if (!queue_kills())
+		return;
+	q = queue_open(NULL);
+	said = queue_open(NULL);
+	queue_begin(&o, q, get_and_stay, said);
+	CHECK_EQ(cohort_queue_put_bytes(q, "x", 1, queue_patience()), 0);
+	CHECK_EQ(get_one(said, NULL), 0);
+	CHECK_EQ(cohort_queue_join(q, COHORT_NOW), COHORT_ETIMEDOUT);
+	queue_kill(&o);
+	CHECK_EQ(queue_end(&o), -1);
+	CHECK_EQ(cohort_queue_join(q, queue_patience()), 0);
+	queue_close(said);
+	queue_close(q);
+}
+
+/* ---- closing ---- */
+
+TEST(queue, close_waits_for_its_items_to_be_got)
+{
+	struct cohort_queue *q = queue_open(NULL), *other = queue_again(q);
+	struct queue_other o;
+
+	CHECK_EQ(cohort_queue_put_bytes(other, "x", 1, COHORT_NOW), 0);
+	queue_begin(&o, q, get_one, NULL);
+	CHECK_EQ(cohort_queue_close(other, queue_patience()), 0);
+	CHECK_EQ(queue_end(&o), 0);
+	other = queue_again(q);
+	CHECK_EQ(cohort_queue_put_bytes(other, "x", 1, COHORT_NOW), 0);
+	CHECK_EQ(cohort_queue_close(other, queue_shortly()), 1);
+	CHECK_EQ(cohort_queue_size(q), 1);
+	CHECK_EQ(cohort_queue_close(NULL, COHORT_FOREVER), 0);
+	queue_close(q);
+}
+
+/* Puts as fast as it can, until it is killed. */
+static int put_for_ever(struct cohort_queue *q, void *arg)
+{
+	uint64_t v[4] = {0};
+
+	(void)arg;
+	for (;; v[0]++) {
+		v[3] = ~v[0];
+		if (cohort_queue_put_bytes(q, v, sizeof v, COHORT_FOREVER) != 0)
+			return 1;
+	}
+}
+
+TEST_TIMEOUT(queue, a_killed_putter_leaves_whole_items_and_holds_up_nobody, 60)
+{
+	struct cohort_queue_options opts = {.most = 100};
+	struct cohort_queue *q;
+	struct queue_other o;
+	uint64_t v[4], next = 0;
+	size_t n;
+
+	if (!queue_kills())
+		return;
+	q = queue_open(&opts);
+	for (int round = 0; round < 20; round++, next = 0) {
+		queue_begin(&o, q, put_for_ever, NULL);
+		for (int i = 0; i < 300; i++, next++) {
+			REQUIRE_EQ(cohort_queue_get_into(q, v, sizeof v, &n, queue_patience()), 0);
+			REQUIRE_EQ(v[0], next);
+		}
+		queue_kill(&o);
+		CHECK_EQ(queue_end(&o), -1);
+		for (; cohort_queue_get_into(q, v, sizeof v, &n, cohort_in(5 * COHORT_MS)) == 0; next++) {
+			REQUIRE_EQ(v[0], next);
+			REQUIRE_EQ(v[3], ~v[0]);
+		}
+		CHECK_EQ(cohort_queue_put_bytes(q, v, sizeof v, COHORT_NOW), 0);
+		CHECK_EQ(cohort_queue_get_into(q, v, sizeof v, &n, COHORT_NOW), 0);
+	}
+	queue_close(q);
+}
+
+/* ---- a descriptor ---- */
+
+static bool readable(int fd, int ms)
+{
+	struct pollfd p = {.fd = fd, .events = POLLIN};
+
+	return poll(&p, 1, ms) == 1;
+}
+
+TEST(queue, its_descriptor_is_readable_when_there_may_be_something)
+{
+	struct cohort_queue *q = queue_open(NULL), *other = queue_again(q);
+	int fd = cohort_queue_fd(q);
+	char byte;
+	size_t n;
+
+	REQUIRE(fd >= 0);
+	CHECK_EQ(cohort_queue_fd(q), fd);
+	for (int i = 0; i < 20; i++) {
+		while (cohort_queue_get_into(q, &byte, 1, &n, COHORT_NOW) == 0)
+			;
+		CHECK(!readable(fd, 0));
+		CHECK_EQ(cohort_queue_put_bytes(other, "x", 1, COHORT_NOW), 0);
+		CHECK(readable(fd, (int)(test_span(10 * COHORT_SECOND) / COHORT_MS)));
+		CHECK_EQ(cohort_queue_get_into(q, &byte, 1, &n, COHORT_NOW), 0);
+	}
+	while (cohort_queue_get_into(q, &byte, 1, &n, COHORT_NOW) == 0)
+		;
+	CHECK_EQ(cohort_queue_shutdown(other, COHORT_SHUTDOWN_DRAIN), 0);
+	CHECK(readable(fd, (int)(test_span(10 * COHORT_SECOND) / COHORT_MS)));
+	CHECK_EQ(cohort_queue_get_into(q, &byte, 1, &n, COHORT_NOW), COHORT_ESHUTDOWN);
+	queue_close(other);
+	queue_close(q);
+}

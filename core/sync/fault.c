@@ -17,16 +17,16 @@ static const char *_Atomic seen[NAMES];
 
 static void note(const char *point)
 {
-	for (int i = 0; i < NAMES; i++) {
-		const char *name = atomic_load(&seen[i]), *none = NULL;
+	const char *none, *name;
+	int i = 0;
 
-		if (name == NULL && atomic_compare_exchange_strong(&seen[i], &none, point))
+	do {
+		COH_ASSERT(i < NAMES);
+		none = NULL;
+		if (atomic_compare_exchange_strong(&seen[i], &none, point))
 			return;
-		name = atomic_load(&seen[i]);
-		if (name == point || strcmp(name, point) == 0)
-			return;
-	}
-	COH_ASSERT(!"more points than NAMES");
+		name = atomic_load(&seen[i++]);
+	} while (name != point && strcmp(name, point) != 0);
 }
 
 void coh_fault(const char *point)

@@ -65,6 +65,20 @@ static uint32_t look_on(struct coh_mutex *m, uint32_t word)
 	return word;
 }
 
+/*
+ * WORD names a thread that is no more, and the kernel did not say so: do it in its place.  A thread that calls exec and is not
+ * the first of its process takes over that one's id before its list is looked at, so nothing there is its own; and a
+ * list has a limit (ROBUST_LIST_LIMIT).  An id lives until the list was looked at, so its absence is proof.
+ */
+static void bury(struct coh_mutex *m, uint32_t word)
+{
+	int before = errno;
+
+	if (kill((pid_t)owner_of(word), 0) < 0 && errno == ESRCH)
+		change(m, word, FUTEX_WAITERS | FUTEX_OWNER_DIED, memory_order_relaxed);
+	errno = before;
+}
+
 /* Sleep while the word is WORD, which has an owner. */
 static void sleep_on(struct coh_mutex *m, uint32_t word, cohort_time deadline)
 {
@@ -72,8 +86,10 @@ static void sleep_on(struct coh_mutex *m, uint32_t word, cohort_time deadline)
 
 	if (!(word & FUTEX_WAITERS) && !change(m, word, word | FUTEX_WAITERS, memory_order_relaxed))
 		return;
+	word |= FUTEX_WAITERS;
 	COH_FAULT("mutex.wait.sleep");
-	coh_futex_wait(&m->robust.pair.word, word | FUTEX_WAITERS, until < deadline ? until : deadline);
+	if (coh_futex_wait(&m->robust.pair.word, word, until < deadline ? until : deadline) == -ETIMEDOUT)
+		bury(m, word);
 	COH_FAULT("mutex.wait.woken");
 }
 

@@ -10,7 +10,8 @@
  * unlocker killed before its wake, nor a newcomer that takes the lock in between, loses a sleeper.
  *
  * A zeroed struct is a free lock.  Held by a thread, not by a process.  It must be let go by its holder, and its memory must
- * stay until coh_mutex_unlock has returned.  Not for signal handlers.
+ * stay until coh_mutex_unlock has returned.  Not for signal handlers.  For processes of one pid namespace: in
+ * another, ids mean other threads.
  */
 #ifndef COH_SYNC_MUTEX_H
 #define COH_SYNC_MUTEX_H
@@ -27,8 +28,9 @@ struct coh_mutex {
 };
 
 /*
- * The longest sleep in one go: a wake may have gone to one who was stopped (SIGSTOP, a frozen cgroup) on its way.  Deaths
- * need no such net, and to show it the library for fault tests has none.
+ * The longest sleep in one go: a wake may have gone to one who was stopped (SIGSTOP, a frozen cgroup) on its way, and the
+ * kernel overlooks a holder that called exec outside its process's first thread.  Other deaths need no such net, and to
+ * show it the library for fault tests has none.
  */
 #ifdef COHORT_FAULTS
 #define COH_MUTEX_SLICE COHORT_FOREVER

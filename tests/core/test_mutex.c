@@ -251,6 +251,31 @@ TEST(mutex, exec_counts_as_death)
 	coh_mutex_unlock(&p->m);
 }
 
+static void *hold_and_exec_thread(void *arg)
+{
+	hold_and_exec(arg);
+	return NULL;
+}
+
+static void exec_in_a_thread(void *arg)
+{
+	pthread_t t;
+
+	REQUIRE(pthread_create(&t, NULL, hold_and_exec_thread, arg) == 0);
+	pthread_join(t, NULL);
+}
+
+/* The kernel does not mark this one: the thread has lost its id when its list is looked at. */
+TEST(mutex, exec_outside_the_first_thread_counts_as_death_too)
+{
+	struct page *p = sync_page(sizeof *p);
+
+	CHECK_EQ(sync_join(sync_fork(exec_in_a_thread, p)), 0);
+	CHECK_EQ(coh_mutex_lock(&p->m, cohort_in(test_span(5 * COHORT_SECOND))), COHORT_EOWNERDEAD);
+	coh_mutex_unlock(&p->m);
+	CHECK_EQ(word(p), 0);
+}
+
 static void look_at_the_parents(void *arg)
 {
 	struct page *p = arg;

@@ -33,6 +33,13 @@ static int number(const char *text, int max)
 	return n <= max ? n : -1;
 }
 
+static int fail_number(const char *text, struct cohort_error *err)
+{
+	return coh_fail(err, COHORT_EADDRESS,
+	    "\"%.64s\" is no address by number; allowed are such as 10.1.2.3, 10.1.0.0/16 and fd00::/8",
+	    text);
+}
+
 /* One item, "ADDRESS" or "ADDRESS/BITS". */
 static int item_parse(struct coh_network *out, const char *item, struct cohort_error *err)
 {
@@ -49,7 +56,7 @@ static int item_parse(struct coh_network *out, const char *item, struct cohort_e
 		memcpy(out->address, mapped, sizeof mapped);
 		front = MAPPED;
 		if (inet_pton(AF_INET, host, out->address + sizeof mapped) != 1)
-			return coh_fail(err, COHORT_EADDRESS, "\"%.64s\" is no address by number", item);
+			return fail_number(item, err);
 	}
 	out->bits = slash == NULL ? ALL - front : number(slash + 1, ALL - front);
 	if (out->bits < 0)
@@ -72,7 +79,7 @@ int coh_network_parse(
 	for (;; text += n + 1) {
 		n = strcspn(text, ",");
 		if (n >= sizeof item)
-			return coh_fail(err, COHORT_EADDRESS, "\"%.64s\" is no address by number", text);
+			return fail_number(text, err);
 		if (list->count == COH_NETWORK_MAX)
 			return coh_fail(err, COHORT_EADDRESS, "more than %d networks", COH_NETWORK_MAX);
 		memcpy(item, text, n);

@@ -300,8 +300,11 @@ int cohort_listen(struct cohort_listener **out, const char *address,
 	if (rc == 0)
 		rc = coh_address_is_python(&a) ? coh_identity_init_python(&l->id, options, err)
 					       : coh_identity_init(&l->id, options, err);
-	if (rc == 0 && options != NULL)
+	if (rc == 0 && options != NULL) {
 		rc = coh_network_parse(&l->exempt, options->exempt, err);
+		if (rc != 0)
+			coh_fail_in(err, rc, "cannot listen at %.200s: exempt", address);
+	}
 	if (rc == 0)
 		rc = coh_bind(&l->bound, &a, options != NULL ? options : &none, err);
 	if (rc == 0) {

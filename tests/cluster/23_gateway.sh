@@ -44,11 +44,13 @@ want 0 "$python" "$here/gateway_checks.py" "$examples" "$address" "$work/python.
 end
 [ ! -e "$work/socket" ] || fail "the socket stayed behind"
 
-node one --key "$work/key"
 export COHORT_KEY_FILE=$work/key
-begin node python+tcp://127.0.0.1:0 "$address"
-want 0 "$python" "$here/gateway_checks.py" "$examples" "$address" "$work/python.key"
-end
+for scheme in tcp tls; do # of the pool's nodes
+	node $scheme
+	begin node.$scheme python+tcp://127.0.0.1:0 "$address"
+	want 0 "$python" "$here/gateway_checks.py" "$examples" "$address" "$work/python.key"
+	end
+done
 
 want 1 "$gateway" python+tcp://127.0.0.1:0 local:1
 says err "COHORT_PYTHON_KEY_FILE"

@@ -112,7 +112,8 @@ static int enter(const struct coh_heap_view *v)
 struct want {
 	uint64_t asked, size; /* of the data; of the block */
 	uint64_t owner;
-	bool paged; /* its data shall begin at a page */
+	uint64_t *at; /* where its place is noted */
+	bool paged;   /* its data shall begin at a page */
 };
 
 /* Bytes that stay free before the block when it is taken from what begins at OFFSET. */
@@ -127,23 +128,23 @@ static uint64_t front(const struct want *w, uint64_t offset)
 static void write_used(
     const struct coh_heap_view *v, const struct want *w, uint64_t offset, uint64_t size)
 {
+	*w->at = offset + HEAD; /* before anybody has the block: no death comes between */
 	atomic_store_explicit(&coh_heap_block(v, offset)->link, w->owner, memory_order_release);
 	coh_heap_set_head(v, offset, size | USED | (size - HEAD - w->asked) << SLACK_SHIFT);
 }
 
-/* The block for W is in the chain: its place. */
-static uint64_t taken(const struct coh_heap_view *v, uint64_t offset)
+/* The block at OFFSET is in the chain. */
+static void taken(const struct coh_heap_view *v, uint64_t offset)
 {
 	COH_FAULT("heap.alloc.committed");
 	coh_heap_set_bit(v, offset, true);
 	COH_FAULT("heap.alloc.bit");
 	v->heap->used += coh_heap_size(coh_heap_head(v, offset));
 	v->heap->blocks++;
-	return offset + HEAD;
 }
 
 /* Take it from the free block at OFFSET, leaving FRONT bytes before it and what is too much behind it. */
-static uint64_t take_free(
+static void take_free(
     const struct coh_heap_view *v, const struct want *w, uint64_t offset, uint64_t front)
 {
 	uint64_t all = coh_heap_size(coh_heap_head(v, offset)), block = offset + front;
@@ -168,7 +169,7 @@ static uint64_t take_free(
 		coh_heap_enlist(v, block + size, rest);
 	else if (block + size < coh_heap_top(v))
 		coh_heap_set_after_free(v, block + size, false);
-	return taken(v, block);
+	taken(v, block);
 }
 
 /* Pages up to UPTO, and their bits. */
@@ -200,7 +201,7 @@ static int reserve(const struct coh_heap_view *v, uint64_t upto)
 }
 
 /* Take it from what was never used, or is again as if it had not been. */
-static int take_top(const struct coh_heap_view *v, const struct want *w, uint64_t *at)
+static int take_top(const struct coh_heap_view *v, const struct want *w)
 {
 	uint64_t top = coh_heap_top(v), gap = front(w, top), block = top + gap;
 	int rc;
@@ -219,7 +220,7 @@ static int take_top(const struct coh_heap_view *v, const struct want *w, uint64_
 	atomic_store_explicit(&v->heap->top, block + w->size, memory_order_release); /* commits */
 	if (gap != 0)
 		coh_heap_enlist(v, top, gap);
-	*at = taken(v, block);
+	taken(v, block);
 	return 0;
 }
 
@@ -240,21 +241,21 @@ static uint64_t find(const struct coh_heap_view *v, const struct want *w, uint64
 	    : 0;
 }
 
-static int take(const struct coh_heap_view *v, const struct want *w, uint64_t *at)
+static int take(const struct coh_heap_view *v, const struct want *w)
 {
 	uint64_t offset = find(v, w, w->size);
 
 	if (offset == 0 && w->paged)
 		offset = find(v, w, w->size + COH_HEAP_PAGE + BLOCK_MIN);
 	if (offset == 0)
-		return v->heap->broken != 0 ? COHORT_ESEGMENT : take_top(v, w, at);
-	*at = take_free(v, w, offset, front(w, offset));
+		return v->heap->broken != 0 ? COHORT_ESEGMENT : take_top(v, w);
+	take_free(v, w, offset, front(w, offset));
 	return 0;
 }
 
 int coh_heap_alloc(struct coh_heap_view *v, size_t size, uint64_t owner, uint64_t *at)
 {
-	struct want w = {size, 0, owner, size >= COH_HEAP_LARGE};
+	struct want w = {size, 0, owner, at, size >= COH_HEAP_LARGE};
 	int rc;
 
 	if (size == 0)
@@ -266,11 +267,11 @@ int coh_heap_alloc(struct coh_heap_view *v, size_t size, uint64_t owner, uint64_
 	rc = enter(v);
 	if (rc != 0)
 		return rc;
-	rc = take(v, &w, at);
+	rc = take(v, &w);
 	if (rc == -ENOMEM && w.paged) {
 		w.paged = false; /* slower to copy is better than none */
 		w.size = ROUND_UP(size + HEAD, GRAIN);
-		rc = take(v, &w, at);
+		rc = take(v, &w);
 	}
 	return leave(v, rc);
 }
@@ -337,6 +338,17 @@ int coh_heap_free(struct coh_heap_view *v, uint64_t at)
 	else if (coh_heap_fits(v, at - HEAD, head))
 		release(v, at - HEAD, head);
 	return leave(v, 0);
+}
+
+int coh_heap_clear(struct coh_heap_view *v)
+{
+	int rc = enter(v);
+
+	if (rc != 0)
+		return rc;
+	atomic_store_explicit(&v->heap->top, v->begin, memory_order_release); /* commits */
+	COH_FAULT("heap.clear.top");
+	return leave(v, coh_heap_mend(v));
 }
 
 /* ---- what is there ---- */

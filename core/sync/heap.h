@@ -51,10 +51,15 @@ int coh_heap_attach(struct coh_heap_view *v, void *base, int fd, uint64_t at, si
 
 /*
  * Allocate SIZE bytes, aligned to 16, not zeroed, noted under OWNER (any number; party.h): *AT is
- * their place.  0; COHORT_EARGUMENT (SIZE is 0); -ENOMEM (no free block is so large); -ENOSPC (the
+ * their place, and is written before they are anybody's: when it lies in shared memory itself, who
+ * finds it after our death can free what it says, or is told that nothing begins there.
+ * 0; COHORT_EARGUMENT (SIZE is 0); -ENOMEM (no free block is so large); -ENOSPC (the
  * system has no more pages); COHORT_ESEGMENT.
  */
 int coh_heap_alloc(struct coh_heap_view *v, size_t size, uint64_t owner, uint64_t *at);
+
+/* Free all blocks at once: 0, COHORT_ESEGMENT. */
+int coh_heap_clear(struct coh_heap_view *v);
 
 /* Free the block at AT.  0; COHORT_EARGUMENT (no block begins there: nothing was done); COHORT_ESEGMENT. */
 int coh_heap_free(struct coh_heap_view *v, uint64_t at);

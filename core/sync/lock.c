@@ -15,10 +15,6 @@
 #define MAGIC COH_SHARED_MAGIC(COH_SEGMENT_LOCK)
 #define DEPTH_MAX INT32_MAX
 
-struct cohort_lock {
-	struct coh_shared shared;
-};
-
 static const char *word_for(uint32_t recursive)
 {
 	return recursive ? "recursive" : "not recursive";

@@ -1,5 +1,5 @@
 /*
- * lock.h - a lock's cell, for the condition that has one inside.
+ * lock.h - a lock's cell, for the condition and the value that have one inside.
  *
  * The mutex says who; DEPTH, how often, is the holder's alone.  A lock taken from the dead begins
  * at 1.
@@ -8,6 +8,7 @@
 #define COH_SYNC_LOCK_H
 
 #include "sync/mutex.h"
+#include "sync/shared.h"
 
 #include <cohort/sync.h>
 #include <stdint.h>
@@ -16,6 +17,11 @@ struct coh_lock_cell {
 	struct coh_mutex mutex;
 	uint32_t depth;
 	uint32_t recursive;
+};
+
+/* A handle.  A value has one inside, of its own segment: the cell is what lies behind the header. */
+struct cohort_lock {
+	struct coh_shared shared;
 };
 
 /* As cohort_lock_acquire and cohort_lock_release. */

@@ -6,6 +6,7 @@
 #define COHORT_COHORT_H
 
 #include <cohort/conn.h>
+#include <cohort/data.h>
 #include <cohort/error.h>
 #include <cohort/future.h>
 #include <cohort/log.h>

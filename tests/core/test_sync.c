@@ -323,6 +323,31 @@ TEST(sync, a_stopped_waiter_holds_up_nobody)
 	close_all();
 }
 
+/* It was told, and could not act on it: stopped first, then killed. */
+TEST(condition, what_was_told_to_one_who_died_is_told_to_another)
+{
+	pid_t first, second;
+
+	open_all(2);
+	first = sync_fork(wait_at_each, NULL);
+	SYNC_AWAIT(atomic_load(&board->here) == 1);
+	REQUIRE_EQ(cohort_condition_acquire(condition, SOON), 0); /* it waits, and its turn is first */
+	kill(first, SIGSTOP);
+	REQUIRE(sync_await_state(first, 'T'));
+	CHECK_EQ(cohort_condition_release(condition), 0);
+	second = sync_fork(wait_at_each, NULL);
+	SYNC_AWAIT(atomic_load(&board->here) == 2);
+	REQUIRE_EQ(cohort_condition_acquire(condition, SOON), 0);
+	CHECK_EQ(cohort_condition_notify(condition, 1), 1);
+	CHECK_EQ(cohort_condition_release(condition), 0);
+	kill(first, SIGKILL);
+	CHECK(WIFSIGNALED(sync_join(first)));
+	SYNC_AWAIT(atomic_load(&board->done) == 1);
+	CHECK_EQ(cohort_event_set(event), 0);
+	CHECK_EQ(sync_join(second), 0);
+	close_all();
+}
+
 /* Who holds something and forks has a child that does not hold it. */
 TEST(sync, a_forked_child_holds_nothing_of_its_parent)
 {

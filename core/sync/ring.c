@@ -7,8 +7,8 @@
  * Everything follows from the config, which has a sum: who attaches copies it once, checks it, computes the rest, and
  * never reads a size there again.
  *
- * A lane has twice the bytes that may be in use: then a record that is allowed always fits in one piece, in front or
- * behind, whatever the wrap wastes.  Those bytes are addresses only, until they are used.
+ * A lane has three times the bytes that may be in use: then a record that is allowed always fits in one piece,
+ * somewhere (ring_put.c).  Those bytes are addresses only, until they are used.
  */
 #include "sync/ring_priv.h"
 
@@ -16,7 +16,7 @@
 #include <limits.h>
 #include <string.h>
 
-#define PAGE UINT64_C(4096)
+#define PAGE ((uint64_t)COH_RING_PAGE)
 #define HEAP_MORE (UINT64_C(64) << 10) /* beyond `memory`: what alignment to pages wastes of one large block */
 #define SIZE_TRIES 64                  /* of a look without locks */
 #define SPIN_DEFAULT (20 * COHORT_US)  /* a few wake-ups' worth */
@@ -77,7 +77,7 @@ static void lay_out(struct coh_ring *r, uint64_t *heap, uint64_t *fixed, uint64_
 	*fixed = pages(r->hands + coh_ring_hands(r) * sizeof(struct coh_ring_hand));
 	r->cells = *fixed;
 	r->lanes = pages(r->cells + coh_ring_hands(r) * r->cell_size);
-	r->lane_size = pages(2 * (all < c->memory ? all : c->memory) + PAGE);
+	r->lane_size = pages(3 * (all < c->memory ? all : c->memory) + 4 * PAGE);
 	*heap = r->lanes + c->priorities * r->lane_size;
 	*end = pages(*heap + coh_heap_region(heap_bytes(c)));
 }

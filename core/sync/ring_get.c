@@ -21,9 +21,14 @@ int coh_ring_record_at(struct coh_ring *r, unsigned lane, uint64_t head, struct 
 	if (place > most)
 		return COHORT_ESEGMENT;
 	memcpy(&n->record, base + place, sizeof n->record);
-	if (n->record.size == COH_RING_SKIP) {
-		place = 0;
-		memcpy(&n->record, base, sizeof n->record);
+	if (__builtin_expect(n->record.size == COH_RING_SKIP, 0)) {
+		struct coh_ring_skip skip;
+
+		memcpy(&skip, base + place, sizeof skip);
+		place = (uint64_t)skip.page * COH_RING_PAGE;
+		if (place > most)
+			return COHORT_ESEGMENT;
+		memcpy(&n->record, base + place, sizeof n->record);
 	}
 	if (!(n->record.flags & COH_RING_BLOCK)) {
 		size = n->record.size;
@@ -104,7 +109,8 @@ int coh_ring_find(struct coh_ring *r, struct coh_ring_next *n)
 		if (l->seen == head)
 			l->seen = atomic_load_explicit(&l->tail, memory_order_acquire); /* pairs with put_commit */
 		if (l->seen != head)
-			return coh_ring_record_at(r, i, head, n);
+			return coh_ring_between(head, l->seen) - 1 < COH_RING_MOST ? coh_ring_record_at(r, i, head, n)
+										   : COHORT_ESEGMENT;
 	}
 	return back != NULL ? hand_next(r, n, back, index) : COHORT_EEMPTY;
 }

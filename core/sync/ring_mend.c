@@ -139,6 +139,8 @@ static int places_held(struct coh_ring *r, struct places *p)
 		uint64_t head = atomic_load(&r->shared->lane[i].head);
 		uint64_t tail = atomic_load(&r->shared->lane[i].tail);
 
+		if (coh_ring_between(head, tail) > COH_RING_MOST)
+			return COHORT_ESEGMENT;
 		for (uint32_t todo = coh_ring_between(head, tail); rc == 0 && todo > 0; todo--) {
 			rc = coh_ring_record_at(r, i, head, &n);
 			head = n.head;
@@ -240,7 +242,7 @@ static const char *lane_check(struct coh_ring *r, unsigned i)
 	uint64_t head = atomic_load(&l->head), tail = atomic_load(&l->tail);
 	struct coh_ring_next n;
 
-	if (l->ready > r->lane_size || l->limit > r->lane_size)
+	if (l->ready > r->lane_size || l->limit > r->lane_size || coh_ring_between(head, tail) > COH_RING_MOST)
 		return "a lane reaches behind its end";
 	if (((uint32_t)l->puts & COH_RING_COUNTS) != coh_ring_count(tail) ||
 	    ((uint32_t)l->gets & COH_RING_COUNTS) != coh_ring_count(head))

@@ -25,7 +25,7 @@
 
 /* ---- a head or tail: how many records, and where the next begins ---- */
 
-#define COH_RING_PLACE_BITS 38 /* of a place in units of 8 bytes: 2^41 bytes, a lane (ring.c); 26 remain for the count */
+#define COH_RING_PLACE_BITS 39 /* of a place in units of 8 bytes: 2^42 bytes, a lane (ring.c); 25 remain for the count */
 #define COH_RING_COUNTS ((1u << (64 - COH_RING_PLACE_BITS)) - 1)
 
 _Static_assert(COH_RING_MOST < COH_RING_COUNTS, "a full lane differs from an empty one");
@@ -54,7 +54,8 @@ static inline uint32_t coh_ring_between(uint64_t head, uint64_t tail)
 
 /* ---- records ---- */
 
-#define COH_RING_SKIP UINT32_MAX /* as a size: nothing more up here, the next is at 0 */
+#define COH_RING_SKIP UINT32_MAX /* as a size: the next is elsewhere */
+#define COH_RING_PAGE 4096u
 #define COH_RING_TYPED 1u
 #define COH_RING_BLOCK 2u /* what follows is the place of a block */
 
@@ -65,7 +66,14 @@ struct coh_ring_record {
 	uint16_t seat;
 };
 
+/* In its place, where the next one is elsewhere. */
+struct coh_ring_skip {
+	uint32_t size; /* COH_RING_SKIP */
+	uint32_t page; /* it begins there */
+};
+
 _Static_assert(sizeof(struct coh_ring_record) == 8, "a record's head");
+_Static_assert(sizeof(struct coh_ring_skip) == sizeof(struct coh_ring_record), "and what may stand for it");
 
 /* Bytes that a record of SIZE bytes takes, head included. */
 static inline uint64_t coh_ring_span(uint64_t size)
@@ -83,6 +91,8 @@ struct coh_ring_lane {
 	uint64_t ready;  /* bytes that have pages, but for 8 that are left for a skip */
 	uint64_t end;    /* where the record before the one at 0 ended */
 	uint64_t puts;   /* the tail's count, all 64 bits of it */
+	uint64_t jump, from; /* where the tail last jumped to, 0: nowhere that matters; and from where */
+	uint32_t jump_count; /* the tail's count then */
 	/* get */
 	alignas(COH_RING_LINE) uint64_t seen; /* a tail */
 	uint64_t gets;   /* the head's count, all of it */

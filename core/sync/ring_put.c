@@ -8,8 +8,14 @@
  * Room is known by allowances (budget, slots, limit) that only shrink as records come, and are counted anew from the heads
  * when one is used up; so the line of those who get is read once for many records.
  *
- * A lane begins small and grows when it is full, so that a short queue stays in the cache however much it may hold.  Of
- * two places for a record, in front and behind, the one in front is taken, for the same reason.
+ * A lane begins small and grows when it is full, so that a short queue stays in the cache however much it may hold:
+ *
+ *   0     tail     head      end   ready
+ *   |bbbbbb|        |aaaaaaaa|      .......      wrapped: a, then b
+ *   |bbbbbb|        |aaaaaaaa|      |cccccc..    full so far: the tail jumps, a, then b, then c
+ *
+ * After a jump the lane only goes on upwards, until all of a and b is got.  A skip at the old tail says where to go on; there
+ * are always 8 bytes left for one.  With three times the bytes that may be in use there is always a place.
  */
 #include "base/mem.h"
 #include "os/shm.h"
@@ -20,8 +26,9 @@
 #include <limits.h>
 #include <string.h>
 
-#define PAGE 4096u
+#define PAGE COH_RING_PAGE
 #define GROW (256u << 10)  /* bytes a lane grows by: about a second-level cache in all */
+#define SKIP sizeof(struct coh_ring_skip)
 #define BLOCK_HEAD 16u     /* of a block of the heap, counted with it */
 
 /* A record to be. */
@@ -41,6 +48,18 @@ static uint64_t block_cost(const struct put *p)
 
 /* ---- allowances ---- */
 
+/* The head is beyond what was put before the last jump, or at its skip. */
+static bool past_jump(const struct coh_ring_lane *l, uint64_t head)
+{
+	return ((coh_ring_count(head) - l->jump_count) & COH_RING_COUNTS) <= COH_RING_MOST;
+}
+
+/* The tail is where it jumped to, or beyond: one who died may have noted a jump that he never made. */
+static bool jumped(const struct coh_ring_lane *l, uint64_t tail)
+{
+	return l->jump != 0 && coh_ring_place(tail) > l->jump;
+}
+
 static uint64_t lane_used(const struct coh_ring *r, const struct coh_ring_lane *l, uint64_t tail)
 {
 	uint64_t head = atomic_load_explicit(&l->head, memory_order_acquire);
@@ -48,7 +67,12 @@ static uint64_t lane_used(const struct coh_ring *r, const struct coh_ring_lane *
 
 	if (coh_ring_between(head, tail) == 0)
 		return 0;
-	used = t > h ? t - h : l->end - h + t;
+	if (!jumped(l, tail) || h >= l->jump)
+		used = t > h ? t - h : l->end - h + t;
+	else if (past_jump(l, head))
+		used = t - l->jump;
+	else
+		used = t - l->jump + (h > l->from ? l->end - h + l->from : l->from - h);
 	return used <= r->lane_size ? used : r->lane_size;
 }
 
@@ -98,16 +122,16 @@ static bool admit(struct coh_ring *r, const struct put *p)
 static int lane_grow(struct coh_ring *r, unsigned lane, uint64_t end)
 {
 	struct coh_ring_lane *l = &r->shared->lane[lane];
-	uint64_t most = r->lane_size - sizeof(struct coh_ring_record), want = l->ready + GROW, from;
+	uint64_t most = r->lane_size - SKIP, want = l->ready + GROW, from;
 	char *base = coh_ring_lane_at(r, lane);
 	int rc;
 
-	if (end > most || l->ready > most)
+	if (end > most)
 		return COHORT_ESEGMENT;
 	want = end > want ? end : want;
 	want = want < most ? want : most;
 	from = l->ready & ~(uint64_t)(PAGE - 1);
-	end = (want + sizeof(struct coh_ring_record) + PAGE - 1) & ~(uint64_t)(PAGE - 1);
+	end = (want + SKIP + PAGE - 1) & ~(uint64_t)(PAGE - 1);
 	rc = coh_shm_reserve(r->fd, base + from, (size_t)(base - r->base) + from, end - from);
 	if (rc != 0)
 		return rc == -ENOMEM ? -ENOMEM : -ENOSPC;
@@ -116,11 +140,43 @@ static int lane_grow(struct coh_ring *r, unsigned lane, uint64_t end)
 	return 0;
 }
 
-static void write_skip(char *at)
+static void write_skip(char *at, uint64_t to)
 {
-	struct coh_ring_record skip = {.size = COH_RING_SKIP};
+	struct coh_ring_skip skip = {.size = COH_RING_SKIP, .page = (uint32_t)(to / PAGE)};
 
 	memcpy(at, &skip, sizeof skip);
+}
+
+/* From T up to pages nobody has used. */
+static int jump(struct coh_ring *r, unsigned lane, uint64_t tail, uint64_t bytes, uint64_t *place)
+{
+	struct coh_ring_lane *l = &r->shared->lane[lane];
+	uint64_t to = (l->ready + 2 * PAGE - 1) & ~(uint64_t)(PAGE - 1);
+	int rc = lane_grow(r, lane, to + bytes);
+
+	if (rc != 0)
+		return rc;
+	l->jump = 0;
+	l->from = coh_ring_place(tail);
+	l->jump_count = coh_ring_count(tail);
+	atomic_signal_fence(memory_order_seq_cst); /* in this order for who finds it after our death */
+	l->jump = to;
+	COH_FAULT("ring.put.jump");
+	write_skip(coh_ring_lane_at(r, lane) + l->from, to);
+	l->limit = l->ready;
+	*place = to;
+	return 0;
+}
+
+/* In front, where there is nothing. */
+static void wrap(struct coh_ring *r, unsigned lane, uint64_t t, uint64_t h, uint64_t *place)
+{
+	struct coh_ring_lane *l = &r->shared->lane[lane];
+
+	write_skip(coh_ring_lane_at(r, lane) + t, 0);
+	l->end = t;
+	l->limit = h - SKIP;
+	*place = 0;
 }
 
 /* Where a record of BYTES goes that follows TAIL, into *PLACE, when it is not simply behind it. */
@@ -128,21 +184,24 @@ static int find_place(struct coh_ring *r, unsigned lane, uint64_t tail, uint64_t
 {
 	struct coh_ring_lane *l = &r->shared->lane[lane];
 	uint64_t head = atomic_load_explicit(&l->head, memory_order_acquire);
-	uint64_t t = coh_ring_place(tail), h = coh_ring_place(head);
-	uint64_t most = r->lane_size - sizeof(struct coh_ring_record);
+	uint64_t t = coh_ring_place(tail), h = coh_ring_place(head), most = r->lane_size - SKIP;
+	uint32_t n = coh_ring_between(head, tail);
+	bool up;
 	int rc;
 
-	if (t > most || h > most || coh_ring_between(head, tail) > COH_RING_MOST)
+	if (t > most || h > most || l->ready > most || n > COH_RING_MOST)
 		return COHORT_ESEGMENT;
-	if (coh_ring_between(head, tail) != 0 && t <= h) {
-		l->limit = h;
-		return t + bytes <= h ? 0 : COHORT_EFULL;
+	if (n == 0 || h >= l->jump || !jumped(l, tail))
+		l->jump = 0;
+	up = l->jump != 0 && !past_jump(l, head);
+	if (!up && n != 0 && t <= h) {
+		if (t + SKIP > h)
+			return COHORT_ESEGMENT;
+		l->limit = h - SKIP;
+		return t + bytes + SKIP <= h ? 0 : jump(r, lane, tail, bytes, place);
 	}
-	if (t + bytes > l->ready && bytes <= h) {
-		write_skip(coh_ring_lane_at(r, lane) + t);
-		l->end = t;
-		l->limit = h;
-		*place = 0;
+	if (!up && t + bytes > l->ready && bytes + SKIP <= h) {
+		wrap(r, lane, t, h, place);
 		return 0;
 	}
 	rc = t + bytes > l->ready ? lane_grow(r, lane, t + bytes) : 0;

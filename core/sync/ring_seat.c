@@ -133,6 +133,8 @@ static int64_t lane_left(struct coh_ring *r, unsigned seat, unsigned lane)
 	struct coh_ring_next n;
 	int64_t left = 0;
 
+	if (coh_ring_between(head, tail) > COH_RING_MOST)
+		return COHORT_ESEGMENT;
 	for (uint32_t todo = coh_ring_between(head, tail); todo > 0; todo--) {
 		if (coh_ring_record_at(r, lane, head, &n) != 0)
 			return COHORT_ESEGMENT;

@@ -147,6 +147,7 @@ TEST(queue, memory_bounds_it_too)
 {
 	struct cohort_queue_options o = {.memory = 65536};
 	struct cohort_queue *q = queue_open(&o);
+	static char large[70000];
 	char item[500] = {0};
 	size_t n;
 	int put = 0;
@@ -157,7 +158,7 @@ TEST(queue, memory_bounds_it_too)
 	CHECK_EQ(cohort_queue_get_into(q, item, sizeof item, &n, COHORT_NOW), 0);
 	CHECK_EQ(cohort_queue_put_bytes(q, item, sizeof item, COHORT_NOW), 0);
 	CHECK_EQ(cohort_queue_size(q), put);
-	CHECK_EQ(cohort_queue_put_bytes(q, NULL, 70000, COHORT_NOW), COHORT_ETOOBIG);
+	CHECK_EQ(cohort_queue_put_bytes(q, large, sizeof large, COHORT_NOW), COHORT_ETOOBIG);
 	queue_close(q);
 }
 

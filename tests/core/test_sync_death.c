@@ -132,6 +132,8 @@ static void lock_victim(void)
 			_exit(2);
 	for (int i = 0; i < 2; i++)
 		cohort_lock_release(rlock);
+	if (have(cohort_lock_acquire(rlock, SOON)))
+		cohort_lock_close(rlock); /* held: as good as dead */
 }
 
 static void lock_worker(void)
@@ -343,7 +345,8 @@ static void barrier_victim(void)
 	(void)cohort_barrier_wait(barrier, SOON);
 	(void)cohort_barrier_wait(barrier, cohort_in(50 * COHORT_MS));
 	(void)cohort_barrier_waiting(barrier);
-	(void)cohort_barrier_wait(barrier, COHORT_NOW);
+	for (int i = 0; i < 3; i++) /* the others cannot be back so soon each time */
+		(void)cohort_barrier_wait(barrier, COHORT_NOW);
 	(void)cohort_barrier_abort(barrier);
 	(void)cohort_barrier_reset(barrier);
 }
@@ -407,6 +410,8 @@ static void rwlock_victim(void)
 		cohort_rwlock_release(rwlock);
 	if (have(cohort_rwlock_read(rwlock, COHORT_NOW)))
 		cohort_rwlock_release(rwlock);
+	if (have(cohort_rwlock_write(rwlock, SOON)))
+		cohort_rwlock_close(rwlock);
 }
 
 static void rwlock_worker(void)

@@ -25,6 +25,9 @@ void coh_party_reset(void);
  */
 bool coh_party_alive(uint64_t party);
 
+/* The pid namespace of this process, as a number; 0 when it cannot be told.  Pids of another mean nothing here. */
+uint64_t coh_party_space(void);
+
 /* Its pid, for sentences. */
 static inline int coh_party_pid(uint64_t party)
 {

@@ -26,7 +26,7 @@
 #define BUSY_TRIES 1000 /* milliseconds, about, for somebody to finish the removal of one name */
 
 _Static_assert(1 + COH_SEGMENT_BELLS == COH_HERITAGE_SHARE_FDS, "a child is given what there is");
-_Static_assert(sizeof(struct coh_segment_header) == 64, "the header is the same for all compilers");
+_Static_assert(sizeof(struct coh_segment_header) == 128, "the header is the same for all compilers");
 
 static const char *const words[COH_SEGMENT_KINDS] = {
     [COH_SEGMENT_LOCK] = "lock",
@@ -107,6 +107,7 @@ int coh_segment_begin(
 	s->header->kind = spec->kind;
 	s->header->size = s->size;
 	s->header->owner = s->party;
+	s->header->space = coh_party_space();
 	memcpy(s->header->id, s->id, sizeof s->id);
 	return 0;
 }
@@ -139,6 +140,11 @@ static int refuse_header(const struct coh_segment_header *h, const struct coh_se
 	if (h->check != coh_segment_sum(h))
 		return coh_fail(
 		    err, COHORT_ESEGMENT, "open a %s: its header was damaged", spec->what);
+	if (h->space != coh_party_space())
+		return coh_fail(err, COHORT_ENOTSUP,
+		    "open a %s: the shared object was made in pid namespace %llu, this is %llu: share "
+		    "within one, or through a server",
+		    spec->what, (unsigned long long)h->space, (unsigned long long)coh_party_space());
 	if (size < least)
 		return coh_fail(err, COHORT_ESEGMENT,
 		    "open a %s: the shared object has %llu bytes, wanted are at least %zu",
@@ -151,6 +157,7 @@ int coh_segment_check_in(
 {
 	struct coh_segment_header h;
 	struct stat st;
+	int rc;
 
 	if (fstat(s->fd, &st) != 0)
 		return coh_fail_errno(err, errno, "open a %s", spec->what);
@@ -164,8 +171,9 @@ int coh_segment_check_in(
 		return coh_fail(err, COHORT_ESEGMENT,
 		    "open a %s: its memory has %lld bytes, a shared object at least %zu",
 		    spec->what, (long long)st.st_size, sizeof h);
-	if (refuse_header(&h, spec, (uint64_t)st.st_size, err) != 0)
-		return COHORT_ESEGMENT;
+	rc = refuse_header(&h, spec, (uint64_t)st.st_size, err);
+	if (rc != 0)
+		return rc;
 	s->size = (size_t)st.st_size;
 	s->header = coh_shm_map(s->fd, s->size);
 	if (s->header == NULL)

@@ -54,6 +54,8 @@ struct coh_segment_header {
 	uint64_t owner; /* party.h: who made it */
 	uint8_t id[16]; /* random: two handles of one segment are known by it */
 	uint64_t detail; /* for the object: what it is beyond its kind; as it is when published */
+	uint64_t space;  /* party.h: where its maker's pids, and the thread ids in its locks, mean something */
+	uint64_t spare[7];
 	uint64_t check;  /* over all of the above, by coh_segment_publish */
 };
 
@@ -97,6 +99,8 @@ struct coh_segment_spec {
  * NAME (process.h, pool.h).  *MADE: it is new, all zero behind its header, and nobody else sees
  * it before coh_segment_publish.  An attached one was checked: magic, version, kind, size (of the
  * file and in the header), owner's uid.  Gives *S.
+ *
+ * A segment is for the processes of one pid namespace, since its locks hold thread ids: COHORT_ENOTSUP from another.
  *
  * 0; COHORT_EADDRESS; COHORT_ENAME (empty, over 255 bytes, with '/', "." or ".."); -EEXIST;
  * -ENOENT (the sentence says which name, and what to do); COHORT_ESEGMENT (it is no segment, of

@@ -18,7 +18,7 @@ static inline struct coh_segment_spec segment_spec(void)
 	    .kind = COH_SEGMENT_QUEUE, .size = SEGMENT_SIZE, .bells = 2, .what = "queue"};
 }
 
-/* The 4032 bytes behind the header. */
+/* The bytes behind the header. */
 static inline unsigned char *segment_bytes(const struct coh_segment *s)
 {
 	return (unsigned char *)(s->header + 1);

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -380,4 +381,39 @@ TEST(segment, descriptors_that_are_no_segment_are_refused_and_kept)
 	coh_fd_close(&loose);
 	coh_fd_close(&null);
 	coh_segment_close(&a);
+}
+
+/* ---- other pid namespaces ---- */
+
+/* As the first process of a namespace of its own: the object is refused in words. */
+static int refuse_from_another_space(void)
+{
+	struct cohort_error err = {0};
+	struct coh_segment s;
+
+	if (segment_attach(&s, "local:elsewhere", &err) != COHORT_ENOTSUP)
+		return 1;
+	return strstr(err.text, "pid namespace") != NULL ? 0 : 2;
+}
+
+TEST(segment, is_refused_in_another_pid_namespace_where_thread_ids_mean_others)
+{
+	struct coh_segment s = segment_make("local:elsewhere", COH_SEGMENT_CREATE);
+	pid_t pid = fork(), inner;
+	int status;
+
+	REQUIRE(pid >= 0);
+	if (pid == 0) {
+		if (unshare(CLONE_NEWPID) != 0)
+			_exit(errno == EPERM ? 0 : 3); /* not allowed to try */
+		inner = fork();
+		if (inner == 0)
+			_exit(refuse_from_another_space());
+		_exit(inner > 0 && waitpid(inner, &status, 0) == inner && WIFEXITED(status)
+			? WEXITSTATUS(status)
+			: 4);
+	}
+	REQUIRE_EQ(waitpid(pid, &status, 0), pid);
+	CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+	coh_segment_close(&s);
 }

@@ -16,6 +16,9 @@
  * parent; one that was started otherwise has those that are shared with it by name.  What a process
  * held when it died is given to whoever comes next, who is told; no object is ever stuck for it.
  *
+ * Objects are shared within one pid namespace (their locks hold thread ids): from another one, as of a container beside,
+ * they are COHORT_ENOTSUP; a queue can be reached through a server there.
+ *
  * Who makes a named object owns it: closing that handle removes the name, and so does a sweep once
  * its maker is dead and nobody has it open.  Attaching and detaching destroy nothing.  NAME is 1 to
  * 255 bytes without '/', not "." or "..".

@@ -131,6 +131,14 @@ void coh_mutex_unlock_slowly(struct coh_mutex *m)
 	coh_robust_pending(NULL);
 }
 
+void coh_mutex_doubt(struct coh_mutex *m)
+{
+	uint32_t word = look(m);
+
+	if (owner_of(word) != 0)
+		bury(m, word);
+}
+
 /* What the kernel does for the dead, and in an order that it finishes should we die of it. */
 void coh_mutex_abandon(struct coh_mutex *m)
 {

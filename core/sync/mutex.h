@@ -111,6 +111,9 @@ static inline void coh_mutex_unlock(struct coh_mutex *m)
 	}
 }
 
+/* M has been held for long: have its holder marked as dead if there is no such thread (see COH_MUTEX_SLICE).  A system call. */
+void coh_mutex_doubt(struct coh_mutex *m);
+
 /* Let go of M, which this thread holds (asserted), as if this thread had died: the next one is told. */
 void coh_mutex_abandon(struct coh_mutex *m);
 

@@ -99,6 +99,14 @@ bool coh_roster_bury(struct coh_roster_slot *s)
 	return rc == COHORT_EOWNERDEAD;
 }
 
+void coh_roster_doubt(struct coh_roster *r)
+{
+	uint32_t top = coh_roster_top(r);
+
+	for (uint32_t i = 0; i < top; i++)
+		coh_mutex_doubt(&r->slot[i].here);
+}
+
 unsigned coh_roster_count(struct coh_roster *r)
 {
 	uint32_t top = coh_roster_top(r);

@@ -61,6 +61,12 @@ static inline bool coh_roster_dead(struct coh_roster_slot *s)
 /* S had a dead one: make it free.  False: another was quicker. */
 bool coh_roster_bury(struct coh_roster_slot *s);
 
+/*
+ * They have been there for long: find those whose death the kernel did not tell (mutex.h).  A
+ * system call each.
+ */
+void coh_roster_doubt(struct coh_roster *r);
+
 /* How many live ones R has; the dead are buried. */
 unsigned coh_roster_count(struct coh_roster *r);
 

@@ -22,6 +22,7 @@
 
 #define MAGIC COH_SHARED_MAGIC(COH_SEGMENT_RWLOCK)
 #define READING 1u
+#define DOUBT 10 /* looks of a writer, 0.2 s, after which it asks whether the readers exist: they may just read long */
 
 struct rwlock_cell {
 	struct coh_mutex writer;
@@ -157,9 +158,11 @@ static void writer_inherit(struct rwlock_cell *c)
 
 static int await_readers(struct rwlock_cell *c, cohort_time deadline)
 {
-	for (;;) {
+	for (unsigned looks = 1;; looks++) {
 		uint32_t ticket = coh_gate_arm(&c->writers);
 
+		if (looks % DOUBT == 0)
+			coh_roster_doubt(&c->roster);
 		if (coh_roster_count(&c->roster) == 0)
 			return 0;
 		if (coh_clock_passed(deadline))

@@ -400,6 +400,37 @@ TEST(sync, exec_lets_go_of_what_was_held)
 	close_all();
 }
 
+static void *read_and_exec(void *arg)
+{
+	(void)arg;
+	if (cohort_rwlock_read(rwlock, SOON) != 0)
+		_exit(1);
+	execl("/bin/true", "true", (char *)NULL);
+	_exit(2);
+}
+
+static void exec_in_a_thread(void *arg)
+{
+	pthread_t t;
+
+	if (pthread_create(&t, NULL, read_and_exec, arg) != 0)
+		_exit(3);
+	pthread_join(t, NULL);
+}
+
+/* The kernel takes such a thread's id away before it looks at what the thread held. */
+TEST(rwlock, a_reader_that_calls_exec_in_a_later_thread_vanishes)
+{
+	pid_t pid;
+
+	open_all(2);
+	pid = sync_fork(exec_in_a_thread, NULL);
+	CHECK_EQ(sync_join(pid), 0);
+	CHECK_EQ(cohort_rwlock_write(rwlock, SOON), 0);
+	CHECK_EQ(cohort_rwlock_release(rwlock), 0);
+	close_all();
+}
+
 /* The holder forks again and again while others wait: what it holds stays its own. */
 static void fork_while_holding(void *arg)
 {

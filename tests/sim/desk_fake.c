@@ -42,7 +42,7 @@ static bool fake_insert(struct fake_queue *q, unsigned at, uint32_t item)
 
 static bool fake_put(struct fake_queue *q, const struct coh_desk_call *c, struct coh_desk_reply *out)
 {
-	if (q->shut || c->size != FAKE_ITEM)
+	if (q->shut || c->size != FAKE_ITEM || coh_get_u32(c->data) == 0) /* 0 means none here */
 		out->code = q->shut ? COHORT_ESHUTDOWN : COHORT_EPROTOCOL;
 	else if (q->count >= q->most)
 		return false;

@@ -239,6 +239,49 @@ int coh_address_parse(struct coh_address *a, const char *text, struct cohort_err
 	return read_address(&r, a);
 }
 
+/* Where the slash before an object's name is, or NULL: the last of a path, the first behind a host. */
+static const char *object_at(const struct reader *r)
+{
+	const char *colon = strchr(r->text, ':');
+
+	if (colon == NULL)
+		return NULL;
+	if (strncmp(colon, "://", 3) == 0)
+		return strchr(colon + 3, '/');
+	return strrchr(colon, '/');
+}
+
+int coh_address_parse_object(
+    struct coh_address *a, const char *text, char *name, struct cohort_error *err)
+{
+	static const char missing[] =
+	    "the name of an object must follow, as in tcp://node7:47000/jobs or unix:/run/x/jobs";
+	struct reader r = {text, text + strlen(text), err};
+	const char *at = object_at(&r), *comma;
+	size_t n;
+	int rc;
+
+	if (at == NULL || at[1] == '\0')
+		return refuse(&r, r.end, missing);
+	n = (size_t)(r.end - at - 1);
+	if (n > COH_ADDRESS_OBJECT_MAX || strcmp(at, "/.") == 0 || strcmp(at, "/..") == 0 ||
+	    memchr(at + 1, '/', n) != NULL)
+		return refuse(&r, at + 1,
+		    "an object's name is 1 to 255 bytes without /, and not . or ..");
+	r.end = at;
+	comma = memchr(text, ',', (size_t)(at - text));
+	if (comma != NULL)
+		return refuse(&r, comma, "one address is expected here, not a list");
+	rc = read_address(&r, a);
+	if (rc == 0 && (!coh_address_is_node(a) || a->listen))
+		return refuse(&r, text, "an object is at unix:/PATH, tcp://HOST:PORT or tls://HOST:PORT");
+	if (rc == 0)
+		rc = coh_address_check(a, COH_ADDRESS_DIAL, err);
+	if (rc == 0 && name != NULL)
+		memcpy(name, at + 1, n + 1);
+	return rc;
+}
+
 /* Is what was read into LIST[I] fit to stand among others? */
 static int list_fits(struct reader *r, const struct coh_address *list, size_t i)
 {

@@ -11,6 +11,7 @@
  *   python+unix:/PATH
  *   listen:ADDRESS            of unix, tcp or tls: be dialled there instead of dialling
  *   ADDRESS,ADDRESS,...       several of unix, tcp and tls
+ *   ADDRESS/NAME              of unix, tcp and tls: an object that the server there has (parse_object alone)
  *
  * Numbers are decimal and hosts are kept in one spelling (lower case, IPv6 as inet_ntop
  * writes it), so that two addresses are the same when their text is.  Nothing is looked up.
@@ -39,6 +40,7 @@ enum coh_address_kind {
 #define COH_ADDRESS_LIST_MAX 1024  /* addresses in one list */
 #define COH_ADDRESS_HOST_MAX 253   /* RFC 1035: a name in text */
 #define COH_ADDRESS_PATH_MAX 107   /* sun_path less its end */
+#define COH_ADDRESS_OBJECT_MAX 255 /* bytes of the name of an object at a server */
 #define COH_ADDRESS_TEXT 288       /* room for any address as text, with its end */
 
 /* One address.  Plain data: copy it as you like. */
@@ -61,6 +63,14 @@ enum coh_address_use {
  * what is allowed; A is then undefined.
  */
 int coh_address_parse(struct coh_address *a, const char *text, struct cohort_error *err);
+
+/*
+ * Read the address of a shared object at a server: one to dial, "/" and the object's name, which is
+ * NAME then (room for COH_ADDRESS_OBJECT_MAX bytes and an end; may be NULL).  A is the server's.
+ * 0, or COHORT_EADDRESS.
+ */
+int coh_address_parse_object(
+    struct coh_address *a, const char *text, char *name, struct cohort_error *err);
 
 /*
  * Read one address or a list of them.  *LIST (COUNT of them) is given: coh_free it.  In a list

@@ -51,6 +51,29 @@ static void check_kernel(const struct coh_address *a)
 	COH_ASSERT(strcmp(b.where, a->where) == 0 || strncmp(a->where, "::ffff:", 7) == 0);
 }
 
+/* As the address of an object: what is taken prints, with its name, as what reads the same. */
+static void check_object(const char *text)
+{
+	char name[COH_ADDRESS_OBJECT_MAX + 1], again[COH_ADDRESS_TEXT + COH_ADDRESS_OBJECT_MAX + 2];
+	char twice[COH_ADDRESS_OBJECT_MAX + 1];
+	struct cohort_error err = {0};
+	struct coh_address a, b;
+	size_t n;
+	int rc = coh_address_parse_object(&a, text, name, &err);
+
+	if (rc != 0) {
+		check_refused(rc, &err);
+		return;
+	}
+	COH_ASSERT(strchr(name, '/') == NULL && name[0] != '\0' && coh_address_is_node(&a) && !a.listen);
+	coh_address_print(&a, again);
+	n = strlen(again);
+	again[n] = '/';
+	memcpy(again + n + 1, name, strlen(name) + 1);
+	COH_ASSERT(coh_address_parse_object(&b, again, twice, NULL) == 0);
+	COH_ASSERT(coh_address_equal(&a, &b) && strcmp(name, twice) == 0);
+}
+
 static void check_taken(const struct coh_address *a)
 {
 	char text[COH_ADDRESS_TEXT], twice[COH_ADDRESS_TEXT];
@@ -102,6 +125,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	else
 		check_taken(&a);
 	check_list(text);
+	check_object(text);
 	coh_free(text);
 	return 0;
 }

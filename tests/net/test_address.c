@@ -469,3 +469,44 @@ TEST(sockaddr, is_made_of_numbers_and_paths_and_not_of_names)
 	CHECK_EQ(there_and_back("tcp://localhost:1"), COHORT_EADDRESS);
 	CHECK_EQ(there_and_back("local:1"), COHORT_EADDRESS);
 }
+
+static int object_of(const char *text, char name[COH_ADDRESS_OBJECT_MAX + 1], char where[COH_ADDRESS_TEXT])
+{
+	struct cohort_error err = {0};
+	struct coh_address a;
+	int rc = coh_address_parse_object(&a, text, name, &err);
+
+	if (rc == 0)
+		coh_address_print(&a, where);
+	return CHECK_EQ(rc, err.code) ? rc : 1;
+}
+
+TEST(address, of_an_object_ends_in_its_name)
+{
+	char name[COH_ADDRESS_OBJECT_MAX + 1], where[COH_ADDRESS_TEXT];
+
+	CHECK_EQ(object_of("unix:/run/x/jobs", name, where), 0);
+	CHECK_STR(where, "unix:/run/x");
+	CHECK_STR(name, "jobs");
+	CHECK_EQ(object_of("tcp://Node:4700/a,b:c", name, where), 0);
+	CHECK_STR(where, "tcp://node:4700");
+	CHECK_STR(name, "a,b:c");
+	CHECK_EQ(object_of("tls://[::1]:4700/j", name, where), 0);
+	CHECK_STR(where, "tls://[::1]:4700");
+}
+
+TEST(address, of_an_object_is_refused_when_it_names_none)
+{
+	static const char *const bad[] = {"unix:/jobs", "unix:/run/x/", "tcp://node:4700", "tcp://node:4700/",
+	    "tcp://node/jobs", "tcp://node:0/jobs", "tcp://node:1/a/b", "tcp://node:1/..", "local:2/jobs",
+	    "listen:unix:/run/x/jobs", "python+tcp://node:1/jobs", "tcp://a:1,tcp://b:1/jobs", "", "/"};
+	char name[COH_ADDRESS_OBJECT_MAX + 1], where[COH_ADDRESS_TEXT], text[600] = "tcp://node:1/";
+
+	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+		if (!CHECK_EQ(object_of(bad[i], name, where), COHORT_EADDRESS))
+			FAIL("%s", bad[i]);
+	memset(text + strlen(text), 'x', COH_ADDRESS_OBJECT_MAX);
+	CHECK_EQ(object_of(text, name, where), 0);
+	text[strlen(text)] = 'x';
+	CHECK_EQ(object_of(text, name, where), COHORT_EADDRESS);
+}

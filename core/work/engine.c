@@ -21,6 +21,8 @@
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
+#include <string.h>
 #include <utlist.h>
 
 #define TICK_SHORT (5 * COHORT_MS)  /* how long nobody leads before the library's thread does */
@@ -51,6 +53,38 @@ static struct {
 	bool stopping;
 	struct coh_engine_call *calls, *calls_last;
 } engine = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+/*
+ * A forked child has nothing of it: the thread is the parent's, and so is what the loop waits for.  Its descriptors stay open,
+ * and its memory; whoever opens it in the child has a new one.
+ */
+static atomic_bool orphaned;
+static pthread_mutex_t orphan_lock = PTHREAD_MUTEX_INITIALIZER;
+
+static void forked(void)
+{
+	pthread_mutex_init(&orphan_lock, NULL); /* somebody else of the parent's may have held it */
+	atomic_store(&orphaned, true);
+}
+
+static void watch_forks(void)
+{
+	(void)pthread_atfork(NULL, NULL, forked); /* no memory: a child must not open it, as before */
+}
+
+static void leave_to_parent(void)
+{
+	if (!atomic_load(&orphaned))
+		return;
+	pthread_mutex_lock(&orphan_lock);
+	if (atomic_load(&orphaned)) {
+		pthread_mutex_init(&life, NULL);
+		memset(&engine, 0, sizeof engine);
+		pthread_mutex_init(&engine.lock, NULL);
+		atomic_store(&orphaned, false);
+	}
+	pthread_mutex_unlock(&orphan_lock);
+}
 
 void coh_engine_lock(void)
 {
@@ -270,8 +304,11 @@ static int engine_start(struct cohort_error *err)
 
 int coh_engine_open(struct cohort_error *err)
 {
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
 	int rc = 0;
 
+	pthread_once(&once, watch_forks);
+	leave_to_parent();
 	pthread_mutex_lock(&life);
 	pthread_mutex_lock(&engine.lock);
 	if (engine.users == 0)

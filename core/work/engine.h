@@ -16,7 +16,10 @@
 
 #include <stdbool.h>
 
-/* Start the engine for one more user; the first creates loop and thread.  0 or -errno. */
+/*
+ * Start the engine for one more user; the first creates loop and thread.  A forked child has an engine of its own from its
+ * first call of this on: what its parent had in the engine is not in it.  0 or -errno.
+ */
 int coh_engine_open(struct cohort_error *err);
 
 /* One user less; the last ends the thread and frees the loop.  Not with the lock held. */

@@ -25,6 +25,7 @@ static struct {
 	struct coh_pulse *called; /* in a round: whose turn it is, NULL once that one is dropped */
 	struct coh_pulse *after;  /* in a round: whose turn is next */
 	struct coh_watch *watch;
+	struct coh_loop *loop; /* whose watch it is: a forked child has another */
 	int fd;
 	cohort_time armed;
 } pulse = {.fd = -1, .armed = COHORT_FOREVER};
@@ -82,8 +83,12 @@ static int pulse_start(void)
 {
 	struct coh_loop *loop = coh_engine_loop();
 
-	if (pulse.watch != NULL) /* by another thread, while the lock was away */
+	if (pulse.watch != NULL && pulse.loop == loop) /* by another thread, while the lock was away */
 		return 0;
+	if (pulse.watch != NULL) /* our parent's */
+		pulse.all = pulse.called = pulse.after = NULL;
+	pulse.watch = NULL;
+	pulse.loop = loop;
 	pulse.fd = coh_fd_timer();
 	if (pulse.fd < 0)
 		return pulse.fd;
@@ -97,7 +102,7 @@ static int pulse_start(void)
 
 int coh_pulse_add(struct coh_pulse *p, coh_pulse_fn fn, void *arg, cohort_time due)
 {
-	int rc = pulse.watch == NULL ? pulse_start() : 0;
+	int rc = pulse.watch == NULL || pulse.loop != coh_engine_loop() ? pulse_start() : 0;
 
 	if (rc != 0)
 		return rc;

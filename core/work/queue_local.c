@@ -281,7 +281,7 @@ static int config_of(
 }
 
 /* What somebody else made is what is wanted.  What is 0 in the options is not asked for. */
-static int config_agrees(const struct coh_ring_config *c, const struct cohort_queue_options *o,
+int coh_queue_local_agrees(const struct coh_ring_config *c, const struct cohort_queue_options *o,
     const char *address, struct cohort_error *err)
 {
 	const struct {
@@ -316,7 +316,7 @@ static int local_attach(struct queue_local *l, const char *address, const struct
 
 	if (rc != 0)
 		return coh_fail(err, rc, "open queue %s: its memory was damaged", address);
-	return config_agrees(&l->ring.config, o, address, err);
+	return coh_queue_local_agrees(&l->ring.config, o, address, err);
 }
 
 static int local_make(struct queue_local *l, const char *address, const struct coh_ring_config *c,

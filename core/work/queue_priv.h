@@ -73,6 +73,13 @@ struct cohort_error *coh_queue_err(void);
 /* The ring of a local queue, for a server; NULL: it is none. */
 struct coh_ring *coh_queue_local_ring(struct cohort_queue *q);
 
+/*
+ * Is a queue that was made as C says what OPTIONS ask for?  What is 0 in them is not asked.  0, or COHORT_EARGUMENT,
+ * COHORT_EFORMAT with a sentence about the queue at ADDRESS.
+ */
+int coh_queue_local_agrees(const struct coh_ring_config *c, const struct cohort_queue_options *o,
+    const char *address, struct cohort_error *err);
+
 /* cohort_queue_recv, its arguments checked. */
 int coh_queue_local_recv(struct cohort_queue **out, struct cohort_conn *c,
     const struct cohort_queue_options *options, cohort_time deadline, struct cohort_error *err);

@@ -78,7 +78,7 @@ static int put_numbers(struct cohort_queue *q, void *arg)
 /* Each putter's come in order; what was seen goes to the second queue, at the end. */
 static int get_numbers(struct cohort_queue *q, void *arg)
 {
-	struct cohort_queue *sums = arg;
+	struct cohort_queue *sums = queue_here(arg);
 	uint32_t next[PUTTERS] = {0};
 	uint64_t sum = 0;
 	struct number v;
@@ -260,7 +260,7 @@ static int get_and_stay(struct cohort_queue *q, void *arg)
 
 	if (cohort_queue_get_into(q, &byte, 1, &n, queue_patience()) != 0)
 		return 1;
-	cohort_queue_put_bytes(arg, &byte, 1, queue_patience());
+	cohort_queue_put_bytes(queue_here(arg), &byte, 1, queue_patience());
 	cohort_queue_get_into(q, &byte, 1, &n, cohort_in(test_span(60 * COHORT_SECOND)));
 	return 0;
 }

@@ -196,7 +196,7 @@ static int take_and_stay(struct cohort_queue *q, void *arg)
 
 	if (cohort_queue_take(q, &item, queue_patience()) != 0)
 		return 1;
-	cohort_queue_put_bytes(arg, item.data, item.size, queue_patience());
+	cohort_queue_put_bytes(queue_here(arg), item.data, item.size, queue_patience());
 	cohort_queue_take(q, &item, cohort_in(test_span(60 * COHORT_SECOND)));
 	return 0;
 }

@@ -106,6 +106,11 @@ struct cohort_queue *queue_again(struct cohort_queue *q)
 	return copy;
 }
 
+struct cohort_queue *queue_here(struct cohort_queue *q)
+{
+	return is_net() ? queue_again(q) : q; /* a server's is the parent's alone */
+}
+
 /* ---- others ---- */
 
 static void *thread_main(void *arg)

@@ -27,6 +27,9 @@ int queue_close(struct cohort_queue *q);
 /* Another handle of Q in this process, to be closed like any other. */
 struct cohort_queue *queue_again(struct cohort_queue *q);
 
+/* For somebody else: a handle that he can use of another queue, Q, that he was given; not to be closed. */
+struct cohort_queue *queue_here(struct cohort_queue *q);
+
 /* Somebody else, who runs FN with a handle of Q's queue (closed for him); ARG is his copy if he is a process. */
 struct queue_other {
 	int (*fn)(struct cohort_queue *q, void *arg);

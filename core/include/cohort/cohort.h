@@ -24,6 +24,7 @@
 #include <cohort/auth.h>
 #include <cohort/dial.h>
 #include <cohort/listener.h>
+#include <cohort/server.h>
 #endif
 #endif
 

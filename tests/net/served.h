@@ -1,0 +1,33 @@
+/*
+ * served.h - a server in a process of its own, that publishes one queue as "jobs", and the key to it.
+ */
+#ifndef TESTS_NET_SERVED_H
+#define TESTS_NET_SERVED_H
+
+#include "support/test.h"
+
+#include <cohort/queue.h>
+#include <cohort/server.h>
+#include <sys/types.h>
+
+struct served {
+	pid_t pid;
+	int say, hear;     /* pipes to it and from it */
+	char address[400]; /* of the queue, as it says */
+};
+
+/* A server at "unix", "tcp" or "tls", whose queue is made as OPTIONS (NULL: defaults) say. */
+void served_begin(struct served *s, const char *kind, const struct cohort_queue_options *options);
+
+/* End it: orderly, or killed. */
+void served_end(struct served *s);
+void served_kill(struct served *s);
+
+/* A handle of its queue.  The code; and one that must be there. */
+int served_try(struct served *s, struct cohort_queue **q, struct cohort_error *err);
+struct cohort_queue *served_open(struct served *s);
+
+/* The file of the key that all of them use. */
+const char *served_key(void);
+
+#endif

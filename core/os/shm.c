@@ -81,7 +81,7 @@ int coh_shm_new_sealed(const char *name, size_t size)
  * machine has would end in the system killing processes.  What is small is not worth the
  * question.
  */
-static bool memory_there(size_t size)
+bool coh_shm_there(size_t size)
 {
 	char text[2048], *at;
 	size_t kib = 0;
@@ -126,7 +126,7 @@ int coh_shm_extend(int fd, size_t size, size_t tail)
 
 	if (size > INT64_MAX || tail > INT64_MAX - size || !size_allowed(size + tail))
 		return -EFBIG;
-	if (!memory_there(size))
+	if (!coh_shm_there(size))
 		return -ENOSPC;
 	rc = reserve(fd, (off_t)size);
 	if (rc == 0 && tail != 0 && ftruncate(fd, (off_t)(size + tail)) != 0)

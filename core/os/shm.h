@@ -23,6 +23,12 @@ int coh_shm_extend(int fd, size_t size, size_t tail);
 /* An anonymous segment of SIZE and TAIL bytes likewise, sealed as below; gives the descriptor. */
 int coh_shm_new_fixed(const char *name, size_t size, size_t tail);
 
+/*
+ * The machine has memory for SIZE bytes more, as far as it can be told; what is less than 16 MiB is
+ * not worth the question.  Reserving more than there is would end in the system killing processes.
+ */
+bool coh_shm_there(size_t size);
+
 /* FD is so sealed that its size can never change. */
 bool coh_shm_sealed(int fd);
 

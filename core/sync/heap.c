@@ -19,6 +19,9 @@
 /* Reserved at a time: one system call for so many bytes, and not more than that unused. */
 #define RESERVE_STEP ((uint64_t)256 << 10)
 _Static_assert(RESERVE_STEP % COH_HEAP_PAGE == 0, "whole pages are reserved");
+
+/* Once in so many bytes the machine is asked whether it has that much: it costs as much as reserving 100 KiB. */
+#define ASK_STEP ((uint64_t)16 << 20)
 _Static_assert(sizeof(struct coh_heap) <= COH_HEAP_PAGE, "the head is the region's first page");
 
 /* Bytes of bits for BYTES of blocks: one for each grain, in whole words. */
@@ -184,6 +187,8 @@ static int reserve(const struct coh_heap_view *v, uint64_t upto)
 	if (from < v->begin)
 		return COHORT_ESEGMENT;
 	to = to < v->end ? to : v->end;
+	if (from / ASK_STEP != to / ASK_STEP && !coh_shm_there(to - from + ASK_STEP))
+		return -ENOSPC;
 	rc = pages(
 	    v, v->bits + coh_heap_grain(v, from) / 8, v->bits + coh_heap_grain(v, to) / 8 + 8);
 	if (rc == 0)

@@ -66,6 +66,8 @@ TEST(shared_arena, may_be_larger_than_the_memory)
 	REQUIRE_EQ(cohort_arena_alloc(a, 1 << 20, &at), 0);
 	memset(cohort_arena_at(a, at), 7, 1 << 20);
 	CHECK_EQ(at % 4096, 0);
+	CHECK_EQ(cohort_arena_alloc(a, (size_t)1 << 39, &at), -ENOSPC); /* and kills nobody */
+	CHECK_EQ(cohort_arena_alloc(a, 100, &at), 0);
 	cohort_arena_close(a);
 }
 

@@ -16,11 +16,12 @@
 #include "sync/gate.h"
 #include "sync/mutex.h"
 #include "sync/ring.h"
+#include "sync/segment.h"
 
 #include <stdalign.h>
 
 #define COH_RING_LINE 64 /* bytes of a cache line; where it is 128, neighbours share one, which is only slower */
-#define COH_RING_AFTER_HEADER 64 /* the segment's own header comes first */
+#define COH_RING_AFTER_HEADER sizeof(struct coh_segment_header)
 #define COH_RING_GETS 64 /* hands beyond `takes`, for large items while they are copied out */
 
 /* ---- a head or tail: how many records, and where the next begins ---- */

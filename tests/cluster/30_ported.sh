@@ -55,7 +55,7 @@ over_tls() {
 over_tls 127.0.0.1
 
 space=cohort-$$
-net=10.$((RANDOM % 100 + 100)).$((RANDOM % 250))
+net=198.18.$((RANDOM % 250)) # for tests alone (RFC 2544)
 gone() {
 	cleanup
 	ip netns del "$space" 2>/dev/null

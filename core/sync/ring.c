@@ -15,6 +15,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <string.h>
+#include <unistd.h>
 
 #define PAGE ((uint64_t)COH_RING_PAGE)
 #define HEAP_MORE (UINT64_C(64) << 10) /* beyond `memory`: what alignment to pages wastes of one large block */
@@ -94,7 +95,9 @@ void coh_ring_layout(const struct coh_ring_config *c, size_t *fixed, size_t *spa
 
 static void ring_see(struct coh_ring *r, void *base, int fd, const int *bells)
 {
-	*r = (struct coh_ring){.base = base, .fd = fd, .spin = SPIN_DEFAULT};
+	*r = (struct coh_ring){.base = base, .fd = fd};
+	/* not our own affinity: we may be bound to one CPU, and the other side to another */
+	r->spin = sysconf(_SC_NPROCESSORS_ONLN) > 1 ? SPIN_DEFAULT : -1;
 	r->shared = (struct coh_ring_shared *)(void *)(r->base + COH_RING_AFTER_HEADER);
 	for (int i = 0; i < COH_RING_BELLS; i++) {
 		r->bell[i] = bells != NULL ? bells[i] : -1;

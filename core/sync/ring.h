@@ -71,6 +71,7 @@ struct coh_ring {
 	uint64_t lanes, lane_size, hands, cells, cell_size; /* where things are: see ring.c */
 	struct coh_heap_view heap;
 	cohort_time spin;              /* before sleeping; negative: none */
+	bool spin_asked;               /* always so long, not only as far as it pays off */
 	_Atomic uint32_t spins[COH_RING_BELLS]; /* looks that are worth it, learnt: of getters, of putters */
 };
 

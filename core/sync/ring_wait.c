@@ -103,6 +103,10 @@ static void spin(const struct look *l, cohort_time deadline)
 	uint32_t looks = atomic_load_explicit(learnt, memory_order_relaxed);
 	cohort_time until = cohort_in(l->r->spin);
 
+	if (l->r->spin_asked) {
+		(void)spin_until(l, UINT32_MAX, until < deadline ? until : deadline);
+		return;
+	}
 	if (spin_until(l, looks, until < deadline ? until : deadline))
 		looks = looks * 2 < LOOKS_MAX ? looks * 2 : LOOKS_MAX;
 	else
@@ -135,7 +139,7 @@ static bool wait_awake(const struct look *l, struct coh_ring_wait *w, cohort_tim
 {
 	if (w->stage >= STAGE_ARM || coh_clock_passed(deadline))
 		return false;
-	if (w->stage == STAGE_SPIN && l->r->spin >= 0 && coh_gate_may_spin())
+	if (w->stage == STAGE_SPIN && l->r->spin > 0)
 		spin(l, deadline);
 	else
 		sched_yield();

@@ -348,6 +348,7 @@ static int local_begin(struct queue_local *l, const char *address, const struct 
 		if (l->q.format == NULL)
 			return err != NULL ? err->code : COHORT_ESEGMENT;
 	}
+	l->ring.spin_asked = o->spin > 0;
 	if (o->spin != 0)
 		l->ring.spin = o->spin;
 	seat = coh_ring_sit(&l->ring);

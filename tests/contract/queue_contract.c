@@ -337,7 +337,7 @@ TEST(queue, a_batch_puts_what_there_is_room_for)
 	struct cohort_bytes in[8];
 
 	for (int i = 0; i < 8; i++)
-		in[i] = (struct cohort_bytes){"abcdefgh" + i, 1};
+		in[i] = (struct cohort_bytes){&"abcdefgh"[i], 1};
 	CHECK_EQ(cohort_queue_put_many(q, in, 8, COHORT_NOW), 5);
 	CHECK_EQ(cohort_queue_put_many(q, in, 8, queue_shortly()), COHORT_EFULL);
 	CHECK_EQ(cohort_queue_size(q), 5);

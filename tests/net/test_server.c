@@ -264,6 +264,153 @@ TEST(server, large_items_go_both_ways)
 	served_end(&served);
 }
 
+/* ---- the same queue in memory of this machine ---- */
+
+static struct cohort_server *server;
+
+/* A local queue of at most MOST items, served by this very process as "jobs"; its address is served.address. */
+static struct cohort_queue *serve_here(uint32_t most)
+{
+	struct cohort_net_options net = {.key_file = served_key()};
+	struct cohort_queue_options o = {.most = most};
+	struct cohort_queue *q;
+
+	REQUIRE_EQ(cohort_queue_open(&q, "local:", &o, NULL), 0);
+	REQUIRE_EQ(cohort_server_open(&server, "tcp://127.0.0.1:0", &net, NULL), 0);
+	REQUIRE_EQ(cohort_server_publish(server, "jobs", q, NULL), 0);
+	snprintf(served.address, sizeof served.address, "%s/jobs", cohort_server_address(server));
+	return q;
+}
+
+/* A child that opens the queue over the network, says so by its first answer on OUT, and ends with what FN says. */
+static pid_t elsewhere(int (*fn)(struct cohort_queue *q, int out), int fds[2])
+{
+	pid_t pid;
+
+	REQUIRE_EQ(pipe(fds), 0);
+	pid = fork();
+	REQUIRE(pid >= 0);
+	if (pid == 0)
+		_exit(fn(served_open(&served), fds[1]));
+	return pid;
+}
+
+/* The child has begun; its call waits, or will in a moment. */
+static void begun(int fds[2])
+{
+	char c;
+
+	CHECK_EQ(read(fds[0], &c, 1), 1);
+	(void)poll(NULL, 0, 20); /* so that it waits more often than not; it need not */
+}
+
+static void over(struct cohort_queue *q, pid_t pid, int fds[2])
+{
+	int status = -1;
+
+	waitpid(pid, &status, 0);
+	CHECK_EQ(status, 0);
+	close(fds[0]);
+	close(fds[1]);
+	cohort_server_close(server);
+	cohort_queue_close(q, COHORT_NOW);
+}
+
+static int get_elsewhere(struct cohort_queue *q, int out)
+{
+	char c = 0;
+
+	(void)!write(out, "", 1);
+	return cohort_queue_get_into(q, &c, 1, NULL, PATIENCE) != 0 || c != 'x';
+}
+
+TEST(server, item_put_in_shared_memory_reaches_who_waits_elsewhere)
+{
+	struct cohort_queue *q = serve_here(0);
+	int fds[2];
+	pid_t pid = elsewhere(get_elsewhere, fds);
+
+	begun(fds);
+	CHECK_EQ(cohort_queue_put_bytes(q, "x", 1, COHORT_NOW), 0);
+	over(q, pid, fds);
+}
+
+static int put_elsewhere(struct cohort_queue *q, int out)
+{
+	(void)!write(out, "", 1);
+	return cohort_queue_put_bytes(q, "y", 1, PATIENCE) != 0;
+}
+
+TEST(server, room_made_in_shared_memory_lets_a_put_elsewhere_go_on)
+{
+	struct cohort_queue *q = serve_here(1);
+	char c = 0;
+	int fds[2];
+	pid_t pid;
+
+	CHECK_EQ(cohort_queue_put_bytes(q, "x", 1, COHORT_NOW), 0);
+	pid = elsewhere(put_elsewhere, fds);
+	begun(fds);
+	CHECK_EQ(cohort_queue_get_into(q, &c, 1, NULL, COHORT_NOW), 0);
+	CHECK_EQ(c, 'x');
+	CHECK_EQ(cohort_queue_get_into(q, &c, 1, NULL, PATIENCE), 0);
+	CHECK_EQ(c, 'y');
+	over(q, pid, fds);
+}
+
+static int join_elsewhere(struct cohort_queue *q, int out)
+{
+	(void)!write(out, "", 1);
+	return cohort_queue_join(q, PATIENCE);
+}
+
+TEST(server, join_elsewhere_hears_of_work_done_in_shared_memory)
+{
+	struct cohort_queue *q = serve_here(0);
+	char c;
+	int fds[2];
+	pid_t pid;
+
+	CHECK_EQ(cohort_queue_put_bytes(q, "x", 1, COHORT_NOW), 0);
+	pid = elsewhere(join_elsewhere, fds);
+	begun(fds);
+	CHECK_EQ(cohort_queue_get_into(q, &c, 1, NULL, COHORT_NOW), 0);
+	CHECK_EQ(cohort_queue_task_done(q), 0);
+	over(q, pid, fds);
+}
+
+static int poll_elsewhere(struct cohort_queue *q, int out)
+{
+	struct pollfd p = {.fd = cohort_queue_fd(q), .events = POLLIN};
+	char c = 0;
+
+	if (cohort_queue_get_into(q, &c, 1, NULL, COHORT_NOW) != COHORT_EEMPTY)
+		return 1;
+	(void)!write(out, "", 1);
+	return poll(&p, 1, 15000) != 1 || cohort_queue_get_into(q, &c, 1, NULL, COHORT_NOW) != 0;
+}
+
+TEST(server, descriptor_elsewhere_tells_of_an_item_put_in_shared_memory)
+{
+	struct cohort_queue *q = serve_here(0);
+	int fds[2];
+	pid_t pid = elsewhere(poll_elsewhere, fds);
+
+	begun(fds);
+	CHECK_EQ(cohort_queue_put_bytes(q, "x", 1, COHORT_NOW), 0);
+	over(q, pid, fds);
+}
+
+TEST(server, that_a_process_opens_over_the_network_itself_is_refused)
+{
+	struct cohort_queue *q = serve_here(0), *again;
+	struct cohort_error err;
+
+	CHECK_EQ(served_try(&served, &again, &err), COHORT_ESELF);
+	cohort_server_close(server);
+	cohort_queue_close(q, COHORT_NOW);
+}
+
 TEST(server, what_is_unpublished_ends_its_calls)
 {
 	struct cohort_net_options net = {.key_file = served_key()};

@@ -12,6 +12,9 @@
  * otherwise; its functions return at once.  A call that blocks at a client costs it a few hundred bytes, no thread.
  * What a client took and did not acknowledge goes back when it is gone.
  *
+ * A call at a client waits for its answer, so that both know what was done: it returns a round trip after its deadline at the
+ * latest, or with COHORT_EPEER when the server has been silent for 8 s (or three of its heartbeats).
+ *
  * Clients are strangers until they have shown the key, as at every listener (listener.h).  At most 1000 are
  * served at a time; one may have 16384 calls waiting, with 128 MiB of items, and one that does not read its answers is
  * not heard until it does.

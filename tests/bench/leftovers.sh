@@ -7,7 +7,7 @@
 set -u
 programs=$1
 # FIGURE, and how many processes are at work for ours and for the peer.
-figures=('queue.mutexring 4 4' 'queue.mib 3 3' 'queue.mib_mpi 3 5')
+figures=('queue.mutexring 4 4' 'queue.mib 3 3' 'queue.mib_mpi 3 5' 'remote.clients8 11 11')
 failed=0
 
 if [ -z "${LEFTOVERS_ALONE:-}" ] && unshare --mount --map-root-user true 2>/dev/null; then

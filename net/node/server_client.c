@@ -4,7 +4,7 @@
  * All that one read brought is answered in one write, for every client that has an answer by it.
  *
  * Failure modes: a frame that breaks the protocol, or the end of the connection: the client is gone, its calls
- * are dropped, what it held goes back.  A connection that cannot send any more is shut, so that the next
+ * are dropped, what it held goes back.  A connection that cannot send an answer any more, or has no memory for it, is shut, so that the next
  * read finds its end.  A client that does not read: when more than FULL bytes wait for it, it is not heard any more, and nothing is
  * handed out to it, until half of them are gone; its credit and signs of life are heard nevertheless.
  */
@@ -32,10 +32,10 @@ int coh_server_client_send(void *client, struct coh_frame *f, const void *body, 
 		c->next_dirty = c->server->dirty;
 		c->server->dirty = c;
 	}
+	if (rc != 0) /* its call would wait for ever; the next read tells */
+		coh_fd_shutdown(coh_conn_fd(c->conn), COH_FD_BOTH);
 	if (rc == -ENOMEM)
 		return rc;
-	if (rc != 0)
-		coh_fd_shutdown(coh_conn_fd(c->conn), COH_FD_BOTH); /* the next read tells */
 	if (!c->full && coh_conn_pending(c->conn) > FULL) {
 		c->full = true;
 		coh_desk_client_full(c->desk, true);

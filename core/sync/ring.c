@@ -24,6 +24,7 @@
 #define LOOKS_FIRST 256u
 
 _Static_assert(offsetof(struct coh_ring_shared, watch) % COH_RING_LINE == 0, "on lines of its own");
+_Static_assert(sizeof(struct coh_segment_header) % COH_RING_LINE == 0, "what follows it is on a line of its own");
 _Static_assert(sizeof(struct coh_ring_put_side) == COH_RING_LINE, "one line");
 _Static_assert(sizeof(struct coh_ring_watch) == COH_RING_LINE, "one line");
 _Static_assert(sizeof(struct coh_ring_hand) == COH_RING_LINE, "one line");

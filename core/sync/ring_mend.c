@@ -17,10 +17,11 @@
 
 #define TEND_EVERY (COH_GATE_SLICE / 2) /* so that one who waits for a slice finds it was done in that slice */
 
-/* COUNTED, all 64 bits of it, is that of WORD: it lags by as many as one call moves, at most. */
-static uint64_t catch_up(uint64_t counted, uint64_t word)
+/* Forget turns that no record has followed. */
+static void mend_turns(struct coh_ring_lane *l)
 {
-	return counted + ((coh_ring_count(word) - (uint32_t)counted) & COH_RING_COUNTS);
+	while (l->turns > 0 && l->turn[(l->turns - 1) % COH_RING_TURNS].count >= l->puts)
+		l->turns--;
 }
 
 void coh_ring_mend_put(struct coh_ring *r)
@@ -31,7 +32,8 @@ void coh_ring_mend_put(struct coh_ring *r)
 	s->put.budget = 0;
 	for (unsigned i = 0; i < r->config.priorities; i++) {
 		s->lane[i].limit = 0;
-		s->lane[i].puts = catch_up(s->lane[i].puts, atomic_load(&s->lane[i].tail));
+		s->lane[i].puts = coh_ring_catch_up(s->lane[i].puts, atomic_load(&s->lane[i].tail));
+		mend_turns(&s->lane[i]);
 	}
 	atomic_store(&s->watch.dirty, 1);
 	COH_FAULT("ring.mend.put");
@@ -84,7 +86,7 @@ void coh_ring_mend_get(struct coh_ring *r)
 	s->get.owed = 0;
 	for (unsigned i = 0; i < r->config.priorities; i++) {
 		s->lane[i].seen = atomic_load(&s->lane[i].head);
-		s->lane[i].gets = catch_up(s->lane[i].gets, s->lane[i].seen);
+		s->lane[i].gets = coh_ring_catch_up(s->lane[i].gets, s->lane[i].seen);
 	}
 	mend_hands(r);
 	for (unsigned i = 0; i < COH_RING_SEATS; i++) {

@@ -47,6 +47,12 @@ static inline uint64_t coh_ring_word(uint32_t count, uint64_t place)
 	return (uint64_t)count << COH_RING_PLACE_BITS | place >> 3;
 }
 
+/* COUNTED, all 64 bits of it, is that of WORD, behind which it lags by as many as one call moves, at most. */
+static inline uint64_t coh_ring_catch_up(uint64_t counted, uint64_t word)
+{
+	return counted + ((coh_ring_count(word) - (uint32_t)counted) & COH_RING_COUNTS);
+}
+
 /* How many records lie between two words. */
 static inline uint32_t coh_ring_between(uint64_t head, uint64_t tail)
 {
@@ -84,16 +90,22 @@ static inline uint64_t coh_ring_span(uint64_t size)
 
 /* ---- the shared words ---- */
 
+/* The tail did not go on behind the last record, but elsewhere. */
+struct coh_ring_turn {
+	uint64_t count;    /* records before it, all 64 bits */
+	uint64_t from, to; /* places; a jump goes up */
+};
+#define COH_RING_TURNS 4 /* there are at most three between head and tail (ring_put.c) */
+
 struct coh_ring_lane {
 	alignas(COH_RING_LINE) _Atomic uint64_t tail; /* put */
 	alignas(COH_RING_LINE) _Atomic uint64_t head; /* get */
 	/* put; what may be wrong after a death is too small */
 	alignas(COH_RING_LINE) uint64_t limit; /* a record may reach so far without another look at the head */
 	uint64_t ready;  /* bytes that have pages, but for 8 that are left for a skip */
-	uint64_t end;    /* where the record before the one at 0 ended */
 	uint64_t puts;   /* the tail's count, all 64 bits of it */
-	uint64_t jump, from; /* where the tail last jumped to, 0: nowhere that matters; and from where */
-	uint32_t jump_count; /* the tail's count then */
+	uint32_t turns;  /* how often the tail went on elsewhere; the last of them: */
+	struct coh_ring_turn turn[COH_RING_TURNS];
 	/* get */
 	alignas(COH_RING_LINE) uint64_t seen; /* a tail */
 	uint64_t gets;   /* the head's count, all of it */

@@ -48,32 +48,49 @@ static uint64_t block_cost(const struct put *p)
 
 /* ---- allowances ---- */
 
-/* The head is beyond what was put before the last jump, or at its skip. */
-static bool past_jump(const struct coh_ring_lane *l, uint64_t head)
+/*
+ * Turns that the head has before it are those whose count is not below its own: after at most two of them (in front, then up)
+ * the tail cannot turn again before the head has come to the second, where it stays until it goes on: three.
+ */
+static const struct coh_ring_turn *turn_at(const struct coh_ring_lane *l, uint32_t back)
 {
-	return ((coh_ring_count(head) - l->jump_count) & COH_RING_COUNTS) <= COH_RING_MOST;
+	return back < COH_RING_TURNS && back < l->turns ? &l->turn[(l->turns - 1 - back) % COH_RING_TURNS] : NULL;
 }
 
-/* The tail is where it jumped to, or beyond: one who died may have noted a jump that he never made. */
-static bool jumped(const struct coh_ring_lane *l, uint64_t tail)
+/* The head's count, all of it, when N records lie before TAIL. */
+static uint64_t head_count(const struct coh_ring_lane *l, uint64_t tail, uint32_t n)
 {
-	return l->jump != 0 && coh_ring_place(tail) > l->jump;
+	return coh_ring_catch_up(l->puts, tail) - n;
 }
 
+/* From TAIL back to the head, piece by piece. */
 static uint64_t lane_used(const struct coh_ring *r, const struct coh_ring_lane *l, uint64_t tail)
 {
 	uint64_t head = atomic_load_explicit(&l->head, memory_order_acquire);
-	uint64_t h = coh_ring_place(head), t = coh_ring_place(tail), used;
+	uint32_t n = coh_ring_between(head, tail);
+	uint64_t at = coh_ring_place(tail), used = 0, count = head_count(l, tail, n);
+	const struct coh_ring_turn *t;
 
-	if (coh_ring_between(head, tail) == 0)
+	if (n == 0)
 		return 0;
-	if (!jumped(l, tail) || h >= l->jump)
-		used = t > h ? t - h : l->end - h + t;
-	else if (past_jump(l, head))
-		used = t - l->jump;
-	else
-		used = t - l->jump + (h > l->from ? l->end - h + l->from : l->from - h);
+	for (uint32_t i = 0; (t = turn_at(l, i)) != NULL && t->count >= count; i++) {
+		used += at - t->to;
+		at = t->from;
+	}
+	used += at - coh_ring_place(head);
 	return used <= r->lane_size ? used : r->lane_size;
+}
+
+/* The head is still below what the tail jumped up from. */
+static bool only_up(const struct coh_ring_lane *l, uint64_t tail, uint32_t n)
+{
+	uint64_t count = head_count(l, tail, n);
+	const struct coh_ring_turn *t;
+
+	for (uint32_t i = 0; (t = turn_at(l, i)) != NULL && t->count > count; i++)
+		if (t->to > t->from)
+			return true;
+	return false;
 }
 
 /* From what is there, all records being committed. */
@@ -140,14 +157,21 @@ static int lane_grow(struct coh_ring *r, unsigned lane, uint64_t end)
 	return 0;
 }
 
-static void write_skip(char *at, uint64_t to)
+/* TAIL goes on at TO. */
+static void turn(struct coh_ring *r, unsigned lane, uint64_t tail, uint64_t to)
 {
+	struct coh_ring_lane *l = &r->shared->lane[lane];
 	struct coh_ring_skip skip = {.size = COH_RING_SKIP, .page = (uint32_t)(to / PAGE)};
 
-	memcpy(at, &skip, sizeof skip);
+	l->turn[l->turns % COH_RING_TURNS] = (struct coh_ring_turn){
+	    .count = coh_ring_catch_up(l->puts, tail), .from = coh_ring_place(tail), .to = to};
+	atomic_signal_fence(memory_order_seq_cst); /* in this order for who finds it after our death */
+	l->turns++;
+	COH_FAULT("ring.put.turn");
+	memcpy(coh_ring_lane_at(r, lane) + coh_ring_place(tail), &skip, sizeof skip);
 }
 
-/* From T up to pages nobody has used. */
+/* Up to pages nobody has used. */
 static int jump(struct coh_ring *r, unsigned lane, uint64_t tail, uint64_t bytes, uint64_t *place)
 {
 	struct coh_ring_lane *l = &r->shared->lane[lane];
@@ -156,27 +180,10 @@ static int jump(struct coh_ring *r, unsigned lane, uint64_t tail, uint64_t bytes
 
 	if (rc != 0)
 		return rc;
-	l->jump = 0;
-	l->from = coh_ring_place(tail);
-	l->jump_count = coh_ring_count(tail);
-	atomic_signal_fence(memory_order_seq_cst); /* in this order for who finds it after our death */
-	l->jump = to;
-	COH_FAULT("ring.put.jump");
-	write_skip(coh_ring_lane_at(r, lane) + l->from, to);
+	turn(r, lane, tail, to);
 	l->limit = l->ready;
 	*place = to;
 	return 0;
-}
-
-/* In front, where there is nothing. */
-static void wrap(struct coh_ring *r, unsigned lane, uint64_t t, uint64_t h, uint64_t *place)
-{
-	struct coh_ring_lane *l = &r->shared->lane[lane];
-
-	write_skip(coh_ring_lane_at(r, lane) + t, 0);
-	l->end = t;
-	l->limit = h - SKIP;
-	*place = 0;
 }
 
 /* Where a record of BYTES goes that follows TAIL, into *PLACE, when it is not simply behind it. */
@@ -191,9 +198,7 @@ static int find_place(struct coh_ring *r, unsigned lane, uint64_t tail, uint64_t
 
 	if (t > most || h > most || l->ready > most || n > COH_RING_MOST)
 		return COHORT_ESEGMENT;
-	if (n == 0 || h >= l->jump || !jumped(l, tail))
-		l->jump = 0;
-	up = l->jump != 0 && !past_jump(l, head);
+	up = n != 0 && only_up(l, tail, n);
 	if (!up && n != 0 && t <= h) {
 		if (t + SKIP > h)
 			return COHORT_ESEGMENT;
@@ -201,7 +206,9 @@ static int find_place(struct coh_ring *r, unsigned lane, uint64_t tail, uint64_t
 		return t + bytes + SKIP <= h ? 0 : jump(r, lane, tail, bytes, place);
 	}
 	if (!up && t + bytes > l->ready && bytes + SKIP <= h) {
-		wrap(r, lane, t, h, place);
+		turn(r, lane, tail, 0);
+		l->limit = h - SKIP;
+		*place = 0;
 		return 0;
 	}
 	rc = t + bytes > l->ready ? lane_grow(r, lane, t + bytes) : 0;

@@ -275,7 +275,7 @@ static const char *hands_check(struct coh_ring *r)
 			return "a hand holds no block";
 	}
 	for (uint32_t at = g->free; at != 0 && listed <= g->used; listed++) {
-		if (at > g->used || atomic_load(&coh_ring_hand_at(r, at - 1)->state) != COH_RING_FREE)
+		if (at > g->used || at > coh_ring_hands(r) || atomic_load(&coh_ring_hand_at(r, at - 1)->state) != COH_RING_FREE)
 			return "the list of free hands is damaged";
 		at = coh_ring_hand_at(r, at - 1)->next;
 	}

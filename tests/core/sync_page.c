@@ -24,7 +24,11 @@ bool sync_await_state(pid_t pid, char state)
 {
 	cohort_time end = cohort_in(test_span(10 * COHORT_SECOND));
 
-	while (sync_state(pid) != state && cohort_now() < end)
+	char seen = sync_state(pid);
+
+	while (seen != state && cohort_now() < end) {
 		poll(NULL, 0, 1);
-	return CHECK_EQ(sync_state(pid), state);
+		seen = sync_state(pid);
+	}
+	return CHECK_EQ(seen, state); /* it may be in another by now: who sleeps looks up now and then */
 }

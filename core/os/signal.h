@@ -12,7 +12,7 @@ int coh_signal_open(void);
 /* Read the signal that came: its number, or 0. */
 int coh_signal_take(int fd);
 
-/* Close FD and let the signals through again, but for those that came by now: they are dropped. */
+/* Close FD.  The three stay blocked: the program is ending, and another one must not cut that short. */
 void coh_signal_close(int fd);
 
 #endif

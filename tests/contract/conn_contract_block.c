@@ -94,7 +94,9 @@ static void warm(struct joined *j)
 
 TEST_TIMEOUT(conn_block, messages_of_all_sizes_arrive_as_they_were, 60)
 {
-	static const size_t sizes[] = {MIB - 1, MIB, MIB + 1, 3 * MIB + 4097, COHORT_MESSAGE_MAX};
+	/* where it grows piece by piece the address sanitizer copies it each time: the largest would take a minute */
+	const size_t largest = test_span(1) > 1 && !has_blocks() ? 16 * MIB : COHORT_MESSAGE_MAX;
+	const size_t sizes[] = {MIB - 1, MIB, MIB + 1, 3 * MIB + 4097, largest};
 	struct joined j = joined_open();
 	unsigned char *data = pattern(COHORT_MESSAGE_MAX, 7);
 

@@ -167,3 +167,31 @@ TEST(array, with_a_lock_is_copied_whole)
 	CHECK_EQ(sync_join(pid), 0);
 	cohort_array_close(a);
 }
+
+TEST(array, with_a_lock_shows_it_and_raw_has_none)
+{
+	struct cohort_array *a = make("local:", (struct cohort_array_options){.type = 'i', .count = 2});
+	struct cohort_array *raw = make(
+	    "local:", (struct cohort_array_options){.type = 'i', .count = 2, .lock = COHORT_DATA_RAW});
+
+	REQUIRE(cohort_array_lock(a) != NULL);
+	CHECK_EQ(cohort_lock_acquire(cohort_array_lock(a), COHORT_NOW), 0);
+	CHECK_EQ(cohort_lock_release(cohort_array_lock(a)), 0);
+	CHECK(cohort_array_lock(raw) == NULL);
+	cohort_array_close(a);
+	cohort_array_close(raw);
+}
+
+TEST(array, whose_name_is_removed_works_on_and_is_found_no_more)
+{
+	struct cohort_array_options o = {.type = 'i', .count = 2};
+	struct cohort_array *a = make("local:removed", o), *other;
+
+	CHECK_EQ(cohort_shared_unlink("removed", NULL), 0);
+	CHECK_EQ(cohort_shared_unlink("removed", NULL), -ENOENT);
+	CHECK_EQ(cohort_shared_unlink("a/b", NULL), COHORT_ENAME);
+	CHECK_EQ(cohort_array_add(a, 1, 5, NULL), 0);
+	o.open = COHORT_OPEN_ATTACH;
+	CHECK_EQ(cohort_array_open(&other, "local:removed", &o, NULL), -ENOENT);
+	cohort_array_close(a);
+}

@@ -398,3 +398,27 @@ TEST(queue, stats_tell_all)
 	CHECK_EQ(s.got, 2);
 	queue_close(q);
 }
+
+TEST(queue, messages_have_priorities_too)
+{
+	struct cohort_queue_options o = {.priorities = 2};
+	struct cohort_queue *q = queue_open(&o);
+	struct cohort_message *m;
+	int32_t n = 1;
+
+	REQUIRE_EQ(cohort_message_new(&m, "i", NULL), 0);
+	REQUIRE_EQ(cohort_message_pack(m, 0, &n), 0);
+	CHECK_EQ(cohort_queue_put(q, m, queue_patience()), 0);
+	n = 2;
+	cohort_message_reset(m);
+	REQUIRE_EQ(cohort_message_pack(m, 0, &n), 0);
+	CHECK_EQ(cohort_queue_put_first(q, m, 2, COHORT_NOW), COHORT_EARGUMENT);
+	CHECK_EQ(cohort_queue_put_first(q, m, 1, queue_patience()), 0);
+	for (int32_t want = 2; want >= 1; want--) {
+		CHECK_EQ(cohort_queue_get(q, m, queue_patience()), 0);
+		CHECK_EQ(cohort_message_unpack(m, 0, &n), 1);
+		CHECK_EQ(n, want);
+	}
+	cohort_message_free(m);
+	queue_close(q);
+}

@@ -9,6 +9,7 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "base/name.h"
+#include "os/own.h"
 #include "trust/authkey.h"
 
 #include <errno.h>
@@ -22,26 +23,33 @@
 
 #define SELF_NAME 32
 
-static pthread_mutex_t self_lock = PTHREAD_MUTEX_INITIALIZER; /* guards the three below */
-static unsigned char self_uuid[COH_HANDSHAKE_UUID];
-static char self_name[SELF_NAME];
-static pid_t self_pid; /* whose uuid and name it is */
+/* Kept where a child by fork finds zeroes: nothing drawn, and the lock free. */
+struct self {
+	pthread_mutex_t lock; /* guards the three below */
+	bool drawn;
+	unsigned char uuid[COH_HANDSHAKE_UUID];
+	char name[SELF_NAME];
+};
+
+static void *_Atomic self_pages;
 
 /* The number of this process at UUID, and what it is called at NAME when the options do not say. */
 static int self_get(unsigned char uuid[COH_HANDSHAKE_UUID], char name[SELF_NAME])
 {
-	pid_t pid = getpid();
+	struct self *self = coh_own_get(&self_pages, sizeof *self);
 	int rc = 0;
 
-	pthread_mutex_lock(&self_lock);
-	if (self_pid != pid) {
-		snprintf(self_name, sizeof self_name, "pid-%d", (int)pid);
-		rc = coh_random_bytes(self_uuid, sizeof self_uuid);
-		self_pid = rc == 0 ? pid : 0;
+	if (self == NULL)
+		return -ENOMEM;
+	pthread_mutex_lock(&self->lock);
+	if (!self->drawn) {
+		snprintf(self->name, sizeof self->name, "pid-%d", (int)getpid());
+		rc = coh_random_bytes(self->uuid, sizeof self->uuid);
+		self->drawn = rc == 0;
 	}
-	memcpy(uuid, self_uuid, sizeof self_uuid);
-	memcpy(name, self_name, sizeof self_name);
-	pthread_mutex_unlock(&self_lock);
+	memcpy(uuid, self->uuid, sizeof self->uuid);
+	memcpy(name, self->name, sizeof self->name);
+	pthread_mutex_unlock(&self->lock);
 	return rc;
 }
 
@@ -105,8 +113,10 @@ int coh_identity_init(
 	int rc;
 
 	*id = (struct coh_identity){.key = o->key};
-	if (self_get(id->uuid, own) != 0)
-		return coh_fail(err, COHORT_EAUTH, "the system gives no random bytes");
+	rc = self_get(id->uuid, own);
+	if (rc != 0)
+		return coh_fail(err, rc, "the system gives no %s",
+		    rc == -ENOMEM ? "memory" : "random bytes");
 	rc = name_set(id->cluster, o->cluster != NULL ? o->cluster : "cohort", err);
 	if (rc == 0)
 		rc = heartbeat_set(id, o->heartbeat, err);

@@ -33,6 +33,7 @@
 #include "base/name.h"
 #include "trust/authkey.h"
 #include "trust/hello.h"
+#include "trust/nonce.h"
 
 #include <string.h>
 
@@ -107,7 +108,7 @@ static int random_bytes(struct coh_handshake *hs, void *out, size_t n)
 {
 	const struct coh_handshake_config *c = &hs->config;
 
-	return c->random != NULL ? c->random(out, n, c->random_arg) : coh_random_bytes(out, n);
+	return c->random != NULL ? c->random(out, n, c->random_arg) : coh_nonce_bytes(out, n);
 }
 
 /* RC of something on this side that has no words of its own; 0 stays 0. */

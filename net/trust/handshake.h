@@ -71,7 +71,7 @@ enum coh_handshake_refusal {
 	COH_REFUSE_NAME = 7, /* to one that has proved the key: its name is taken */
 };
 
-/* N unpredictable bytes at OUT; 0 or a code.  coh_random_bytes unless a test wants known ones. */
+/* N unpredictable bytes at OUT; 0 or a code.  coh_nonce_bytes unless a test wants known ones. */
 typedef int (*coh_handshake_random_fn)(void *out, size_t n, void *arg);
 
 struct coh_handshake_peer;
@@ -97,7 +97,7 @@ struct coh_handshake_config {
 	uint64_t epoch;                 /* server: told to the client */
 	uint32_t features;              /* told to the peer: COH_HANDSHAKE_BEAT, the rest 0 */
 	uint8_t version_min, version_max; /* 0: COH_HANDSHAKE_VERSION */
-	coh_handshake_random_fn random; /* NULL: coh_random_bytes */
+	coh_handshake_random_fn random; /* NULL: coh_nonce_bytes */
 	void *random_arg;
 	coh_handshake_admit_fn admit; /* server; NULL: whoever holds the key */
 	void *admit_arg;

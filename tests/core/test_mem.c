@@ -1,4 +1,5 @@
 /* test_mem.c - allocation, and failing it on purpose. */
+#include "base/copy.h"
 #include "base/mem.h"
 #include "support/test.h"
 
@@ -29,6 +30,27 @@ TEST(mem, copies_are_copies)
 	coh_free(s);
 	coh_free(m);
 	coh_free(z);
+}
+
+TEST(mem, a_copy_for_others_is_exact_at_any_size_and_place)
+{
+	enum { AROUND = 512 << 10, SPAN = AROUND + 256 };
+	static const size_t sizes[] = {0, 1, 63, 4096, AROUND - 1, AROUND, AROUND + 1, AROUND + 63, AROUND + 65};
+	unsigned char *from = coh_alloc(SPAN), *to = coh_alloc(SPAN);
+
+	REQUIRE(from != NULL && to != NULL);
+	for (size_t i = 0; i < SPAN; i++)
+		from[i] = (unsigned char)(i * 7 + i / 251);
+	for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++)
+		for (size_t at = 1; at < 80; at += 13) {
+			memset(to, 0xee, SPAN);
+			coh_copy_out(to + at, from + at / 2, sizes[s]);
+			CHECK(memcmp(to + at, from + at / 2, sizes[s]) == 0);
+			CHECK_EQ(to[at - 1], 0xee);
+			CHECK_EQ(to[at + sizes[s]], 0xee);
+		}
+	coh_free(from);
+	coh_free(to);
 }
 
 TEST(mem, free_keeps_errno_and_takes_null)

@@ -3,12 +3,14 @@
  */
 #include "support/test.h"
 #include "trust/hmac_openssl.h"
+#include "trust/nonce.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 /* The bytes that HEX means, at OUT; how many. */
@@ -243,4 +245,62 @@ TEST(hash, may_be_used_first_by_several_threads_at_once)
 		REQUIRE_EQ(pthread_join(threads[i], NULL), 0);
 	for (int i = 1; i < 4; i++)
 		CHECK_MEM(sums[i], sums[0], sizeof sums[0]);
+}
+
+#define NONCE 32
+
+static bool seen(unsigned char (*nonces)[NONCE], int n, const unsigned char *nonce)
+{
+	for (int i = 0; i < n; i++)
+		if (memcmp(nonces[i], nonce, NONCE) == 0)
+			return true;
+	return false;
+}
+
+TEST(hash, nonces_are_never_the_same_not_even_in_children)
+{
+	enum { OWN = 100, CHILDREN = 8, ALL = OWN + CHILDREN * 4 };
+	unsigned char nonces[ALL][NONCE], nonce[NONCE];
+	int fds[2], n = 0;
+
+	for (; n < OWN; n++) {
+		CHECK_EQ(coh_nonce_bytes(nonce, sizeof nonce), 0);
+		CHECK(!seen(nonces, n, nonce));
+		memcpy(nonces[n], nonce, NONCE);
+	}
+	REQUIRE(pipe(fds) == 0);
+	for (int i = 0; i < CHILDREN; i++) {
+		pid_t pid = fork();
+
+		REQUIRE(pid >= 0);
+		for (int k = 0; pid == 0 && k < 4; k++)
+			if (coh_nonce_bytes(nonce, sizeof nonce) != 0 || write(fds[1], nonce, NONCE) != NONCE)
+				_exit(1);
+		if (pid == 0)
+			_exit(0);
+	}
+	for (; n < ALL; n++) {
+		REQUIRE(read(fds[0], nonce, NONCE) == NONCE);
+		CHECK(!seen(nonces, n, nonce));
+		memcpy(nonces[n], nonce, NONCE);
+	}
+	for (int i = 0; i < CHILDREN; i++) {
+		int status;
+
+		CHECK(wait(&status) > 0 && status == 0);
+	}
+	close(fds[0]);
+	close(fds[1]);
+}
+
+TEST(hash, nonces_of_any_size)
+{
+	unsigned char out[1500], none[1500] = {0};
+
+	for (size_t n = 1; n < sizeof out; n = n * 3 + 1) {
+		memset(out, 0, sizeof out);
+		CHECK_EQ(coh_nonce_bytes(out, n), 0);
+		CHECK(n < 8 || memcmp(out, none, n) != 0);
+		CHECK_MEM(out + n, none, sizeof out - n);
+	}
 }

@@ -3,7 +3,8 @@
  *
  * The socket stays in blocking mode, so that the usual receive (no deadline, nothing held)
  * is one system call; what must not wait says so call by call (MSG_DONTWAIT).  That also
- * leaves the file description alone, which a parent and a child may share.
+ * leaves the file description alone, which a parent and a child may share.  One that was dialled
+ * comes non-blocking, and is made blocking when a call first wants to sleep in it: many never do.
  *
  * Not so on Unix sockets: who sleeps in recv there is also woken when the peer takes what was
  * sent before (room to write, which recv does not tell apart), to find nothing and sleep
@@ -31,7 +32,8 @@
 
 struct stream_fd {
 	int fd;
-	bool unblocked; /* the description is non-blocking now: sendfile knows no other way not to wait */
+	bool unblocked; /* the description is non-blocking now */
+	bool files; /* and stays so: sendfile knows no other way not to wait */
 	bool polls; /* wait in poll, not in recv */
 };
 
@@ -44,6 +46,22 @@ static bool stream_fd_wait(const struct stream_fd *s, short events, cohort_time 
 
 	/* Interrupted counts as "try": the caller comes back here and sees what time is left. */
 	return left != 0 && ppoll(&p, 1, left == COHORT_FOREVER ? NULL : &ts, NULL) != 0;
+}
+
+/* Let calls sleep in the socket.  Where that fails they find nothing and wait in poll. */
+static void stream_fd_block(struct stream_fd *s)
+{
+	if (s->unblocked && !s->files && fcntl(s->fd, F_SETFL, 0) == 0)
+		s->unblocked = false;
+}
+
+/* The flags of a call that waits until DEADLINE by itself, if that is for ever. */
+static int stream_fd_flags(struct stream_fd *s, cohort_time deadline)
+{
+	if (deadline != COHORT_FOREVER)
+		return MSG_DONTWAIT;
+	stream_fd_block(s);
+	return 0;
 }
 
 /* Room for the control message that carries one descriptor, aligned as CMSG_FIRSTHDR wants it. */
@@ -92,7 +110,7 @@ static ssize_t stream_fd_read_fd(void *self, void *p, size_t n, cohort_time dead
 	struct stream_fd *s = self;
 	struct iovec iov = {p, n};
 	bool bulk = n > BULK;
-	int flags = deadline == COHORT_FOREVER && (bulk || !s->polls) ? 0 : MSG_DONTWAIT;
+	int flags = bulk || !s->polls ? stream_fd_flags(s, deadline) : MSG_DONTWAIT;
 	ssize_t got;
 
 	/* The bytes are seldom there yet, but for a message under way: asking first saves a call. */
@@ -146,7 +164,7 @@ static ssize_t stream_fd_write_fd(
     void *self, const struct iovec *iov, int n, cohort_time deadline, int fd)
 {
 	struct stream_fd *s = self;
-	int flags = deadline == COHORT_FOREVER ? 0 : MSG_DONTWAIT;
+	int flags = stream_fd_flags(s, deadline);
 	ssize_t sent;
 
 	for (;;) {
@@ -175,7 +193,7 @@ static ssize_t stream_fd_send_file(
 
 	if (!s->unblocked && fcntl(s->fd, F_SETFL, fcntl(s->fd, F_GETFL) | O_NONBLOCK) != 0)
 		return -EINVAL;
-	s->unblocked = true; /* reading and writing wait in poll then */
+	s->unblocked = s->files = true; /* reading and writing wait in poll then */
 	for (;;) {
 		head = send(s->fd, part->head, part->head_size,
 		    MSG_DONTWAIT | MSG_NOSIGNAL | MSG_MORE);
@@ -237,7 +255,7 @@ int coh_conn_from_socket(struct cohort_conn **out, int fd, int family,
 	*out = NULL;
 	if (s != NULL) {
 		s->fd = fd;
-		s->unblocked = false;
+		s->unblocked = s->files = false;
 		s->polls = family == AF_UNIX;
 		*out = coh_conn_new(
 		    s->polls ? &stream_unix_ops : &stream_fd_ops, s, phase, peer);
@@ -263,6 +281,11 @@ int coh_conn_socket(const struct cohort_conn *c)
 	return c->ops == &stream_fd_ops || c->ops == &stream_unix_ops ? stream_fd_fd(c->self) : -1;
 }
 
+void coh_conn_socket_unblocked(struct cohort_conn *c)
+{
+	((struct stream_fd *)c->self)->unblocked = true;
+}
+
 int coh_conn_release_fd(struct cohort_conn *c)
 {
 	struct coh_frame f;
@@ -273,6 +296,7 @@ int coh_conn_release_fd(struct cohort_conn *c)
 	(void)coh_conn_in_look(c, &f); /* lets go of what was lent */
 	if (c->in.tail != 0 || coh_conn_busy(c))
 		return COHORT_ESTATE;
+	stream_fd_block(c->self);
 	fd = stream_fd_fd(c->self);
 	coh_free(c->self);
 	coh_conn_dispose(c);

@@ -116,10 +116,7 @@ void coh_listener_enter(struct cohort_listener *l, const struct coh_listener_new
 	if (stranger_begin(l, s, n->text, &err) != 0) {
 		coh_listener_say(l, n->source, "%s", err.text);
 		coh_listener_drop(l, s, COH_PENALTY_NONE);
-		return;
-	}
-	if (l->found == NULL) /* an honest one has sent its first word with the connect */
-		(void)coh_listener_hear(l, s);
+	} /* else its first word, which is seldom here yet, is told of */
 }
 
 /* What a greeting that failed with CODE costs the source of S. */

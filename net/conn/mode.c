@@ -12,6 +12,7 @@
 
 #include <cohort/listener.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -89,10 +90,10 @@ static int owner_check(const struct coh_mode_socket *s, struct cohort_error *err
 	    (unsigned)owner.uid, (unsigned)geteuid());
 }
 
-int coh_mode_conn(
+static int tls_conn(
     struct cohort_conn **out, const struct coh_mode_socket *s, struct cohort_error *err)
 {
-	struct coh_tls_config tls = {
+	const struct coh_tls_config config = {
 	    .side = s->role == COH_HANDSHAKE_CLIENT ? COH_TLS_CLIENT : COH_TLS_SERVER,
 	    .fd = s->fd,
 	    .key = s->id->key,
@@ -100,6 +101,26 @@ int coh_mode_conn(
 	    .certs = s->mode == COH_MODE_TLS_CERTIFICATE ? s->id->certs.loaded : NULL,
 	    .host = s->host,
 	};
+
+	/* A handshake takes many reads: here it pays that they can sleep in the socket. */
+	if (s->role == COH_HANDSHAKE_CLIENT && fcntl(s->fd, F_SETFL, 0) != 0)
+		return coh_fail_errno(err, errno, "connection to %s", s->peer);
+	return coh_stream_tls_conn(out, &config, s->peer, err);
+}
+
+static int clear_conn(
+    struct cohort_conn **out, const struct coh_mode_socket *s, struct cohort_error *err)
+{
+	int rc = coh_conn_from_socket(out, s->fd, s->family, COH_PHASE_STRANGER, s->peer, err);
+
+	if (rc == 0 && s->role == COH_HANDSHAKE_CLIENT)
+		coh_conn_socket_unblocked(*out);
+	return rc;
+}
+
+int coh_mode_conn(
+    struct cohort_conn **out, const struct coh_mode_socket *s, struct cohort_error *err)
+{
 	int rc;
 
 	if (coh_mode_is_python(s->mode) != s->id->python)
@@ -110,10 +131,9 @@ int coh_mode_conn(
 	if (rc != 0)
 		return rc;
 	if (s->mode == COH_MODE_TLS_KEY || s->mode == COH_MODE_TLS_CERTIFICATE)
-		rc = coh_stream_tls_conn(out, &tls, s->peer, err);
+		rc = tls_conn(out, s, err);
 	else
-		rc = coh_conn_from_socket(
-		    out, s->fd, s->family, COH_PHASE_STRANGER, s->peer, err);
+		rc = clear_conn(out, s, err);
 	if (rc != 0)
 		return rc;
 	coh_conn_set_guard(*out, coh_mode_text(s->mode));

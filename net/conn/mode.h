@@ -49,7 +49,7 @@ int coh_mode_choose(enum coh_mode *mode, const struct coh_address *a, const stru
 
 /* A connection to be: what coh_mode_conn makes it of.  All borrowed for the call but ID. */
 struct coh_mode_socket {
-	int fd; /* connected, blocking, no byte exchanged */
+	int fd; /* connected, no byte exchanged; blocking where it was accepted, not where it dialled */
 	int family; /* of its addresses: AF_UNIX or another */
 	enum coh_mode mode;
 	enum coh_handshake_role role;

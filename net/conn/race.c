@@ -12,7 +12,6 @@
 #include "os/fd.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
@@ -109,27 +108,24 @@ static int race_begin(struct coh_race *r, int i)
 	return rc;
 }
 
-/* Address I has connected: *FD is its socket.  1 or -errno. */
-static int race_win(struct coh_race *r, int i, int *fd)
+/* Address I has connected: *FD is its socket. */
+static void race_win(struct coh_race *r, int i, int *fd)
 {
 	int on = 1;
 
-	if (fcntl(r->fds[i], F_SETFL, 0) < 0) /* blocking, as connections read and write */
-		return -errno;
 	if (r->where->at[i].sa.ss_family != AF_UNIX)
 		setsockopt(r->fds[i], IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
 	*fd = r->fds[i];
 	r->fds[i] = -1;
 	r->under_way--;
 	coh_race_fini(r);
-	return 1;
 }
 
 /* What RC, the news of address I, means for the race.  1: it is won. */
 static int race_news(struct coh_race *r, int i, int rc, int *fd)
 {
 	if (rc == 1)
-		rc = race_win(r, i, fd);
+		race_win(r, i, fd);
 	if (rc < 0)
 		race_lost(r, i, rc);
 	return rc == 1;

@@ -26,7 +26,7 @@ void coh_race_init(struct coh_race *r, const struct coh_resolved *where);
 void coh_race_fini(struct coh_race *r);
 
 /*
- * Go on, it being NOW.  1: address *WON has connected, *FD is given (blocking, close-on-exec, without
+ * Go on, it being NOW.  1: address *WON has connected, *FD is given (non-blocking, close-on-exec, without
  * Nagle's delay) and all others are closed.  0: go on when the descriptor is ready, or at coh_race_next.
  * -errno of connect(2): all have failed; *WON is the one that it is about.
  */

@@ -5,8 +5,8 @@
  * Ticks are a quarter of a beat apart, so that what they see late is late by no more than that:
  * a BEAT is sent when one more tick would be too late.
  *
- * A beat that comes when ours is nearly due is answered by it at once, and from then on ours waits to
- * be an answer: one wake-up for both, and the answer carries TCP's acknowledgement.  Whoever speaks
+ * A beat that comes when half of our span is over is answered by ours at once, and from then on ours waits
+ * to be an answer: one wake-up for both, and the answer carries TCP's acknowledgement.  Whoever speaks
  * first does so at moments that all sessions of the process share, so that one wake-up serves many.
  *
  * Rejected: moments in place of spans (a stall of our own would have to be added to each of them).
@@ -16,6 +16,7 @@
 #include <cohort/error.h>
 
 #define PARTS 4 /* ticks in a beat */
+#define JOIN 2  /* of a beat: from there on one that comes is answered, once, to be an answer from then on */
 #define GIVE_BACK 4 /* at a quarter of the window: a CREDIT is rare, and a sender never stands still */
 #define LOOKS 8 /* ticks in the time of an unfinished frame */
 #define GRID 16 /* moments in a beat at which beats begin */
@@ -70,6 +71,14 @@ static cohort_time step_of(const struct coh_session_config *c, bool unfinished)
 	return unfinished || step != COHORT_FOREVER ? less(step, c->frame / LOOKS) : step;
 }
 
+/* How long this side is silent before a tick that may have HEARD something makes it beat. */
+static cohort_time beat_from(const struct coh_session *s, bool heard)
+{
+	cohort_time beat = s->config.beat_out;
+
+	return heard && !s->answers ? beat / JOIN : beat - beat / PARTS;
+}
+
 int coh_session_tick(struct coh_session *s, cohort_time now, bool unfinished)
 {
 	const struct coh_session_config *c = &s->config;
@@ -92,7 +101,7 @@ int coh_session_tick(struct coh_session *s, cohort_time now, bool unfinished)
 		return COHORT_ESILENT;
 	if (s->pending >= c->frame)
 		return COHORT_ESTALLED;
-	if (c->beat_out == 0 || s->still < c->beat_out - c->beat_out / PARTS)
+	if (c->beat_out == 0 || s->still < beat_from(s, heard))
 		return 0;
 	s->answers = heard;
 	return COH_SESSION_BEAT;

@@ -18,18 +18,11 @@
 #include "sync/robust.h"
 
 #include <errno.h>
-#include <limits.h>
 #include <pthread.h>
-#include <sched.h>
+#include <unistd.h>
 
 #define ARMED 1u
-#define STEP 2u      /* of the count */
-#define ANSWERS 256u /* of coh_gate_may_spin from one look at the affinity: a system call shared by so many */
-
-/* All relaxed: each is right by itself, and nothing else goes with it. */
-static _Atomic uint32_t answers_left;
-static _Atomic bool may_spin;
-static _Atomic int quota; /* CPUs; 0: not asked */
+#define STEP 2u /* of the count */
 
 uint32_t coh_gate_arm(struct coh_gate *g)
 {
@@ -75,42 +68,17 @@ void coh_gate_wake(struct coh_gate *g, int n)
 	COH_FAULT("gate.wake.done");
 }
 
-/* In a child: its affinity may be set anew before it begins. */
-static void ask_again(void)
-{
-	atomic_store_explicit(&answers_left, 0, memory_order_relaxed);
-	atomic_store_explicit(&quota, 0, memory_order_relaxed);
-}
+static bool may_spin;
 
-static void watch_forks(void)
+static void count_cpus(void)
 {
-	COH_ASSERT(pthread_atfork(NULL, NULL, ask_again) == 0);
-}
-
-static int affinity(void)
-{
-	cpu_set_t set;
-
-	if (sched_getaffinity(0, sizeof set, &set) < 0)
-		return INT_MAX; /* more CPUs than the set has room for */
-	return CPU_COUNT(&set);
+	may_spin = sysconf(_SC_NPROCESSORS_ONLN) > 1 && coh_cpu_quota("/proc/self/cgroup", "/sys/fs/cgroup") > 1;
 }
 
 bool coh_gate_may_spin(void)
 {
 	static pthread_once_t once = PTHREAD_ONCE_INIT;
-	uint32_t left = atomic_load_explicit(&answers_left, memory_order_relaxed);
 
-	if (left == 0) {
-		pthread_once(&once, watch_forks);
-		if (atomic_load_explicit(&quota, memory_order_relaxed) == 0)
-			atomic_store_explicit(&quota,
-			    coh_cpu_quota("/proc/self/cgroup", "/sys/fs/cgroup"), memory_order_relaxed);
-		atomic_store_explicit(&may_spin,
-		    affinity() > 1 && atomic_load_explicit(&quota, memory_order_relaxed) > 1,
-		    memory_order_relaxed);
-		left = ANSWERS;
-	}
-	atomic_store_explicit(&answers_left, left - 1, memory_order_relaxed);
-	return atomic_load_explicit(&may_spin, memory_order_relaxed);
+	pthread_once(&once, count_cpus);
+	return may_spin;
 }

@@ -82,8 +82,8 @@ static inline void coh_gate_relax(void)
 }
 
 /*
- * Busy-waiting makes sense: more than one CPU.  Remembered; the affinity is asked again in a forked child, and now and
- * then, so that a change of it is noticed.
+ * Busy-waiting makes sense: this machine has more than one CPU, and our cgroup may use more than one.  Our own affinity
+ * is not asked: who is bound to one CPU may well wait for somebody on another.  Asked once; not while a signal is handled.
  */
 bool coh_gate_may_spin(void);
 

@@ -21,7 +21,8 @@
 #define HEAP_MORE (UINT64_C(64) << 10) /* beyond `memory`: what alignment to pages wastes of one large block */
 #define SIZE_TRIES 64                  /* of a look without locks */
 #define SPIN_DEFAULT (20 * COHORT_US)  /* a few wake-ups' worth */
-#define LOOKS_FIRST 256u
+#define SPIN_FIRST 256u /* pauses */
+#define PAUSE_FIRST 16u
 
 _Static_assert(offsetof(struct coh_ring_shared, watch) % COH_RING_LINE == 0, "on lines of its own");
 _Static_assert(sizeof(struct coh_segment_header) % COH_RING_LINE == 0, "what follows it is on a line of its own");
@@ -97,12 +98,12 @@ void coh_ring_layout(const struct coh_ring_config *c, size_t *fixed, size_t *spa
 static void ring_see(struct coh_ring *r, void *base, int fd, const int *bells)
 {
 	*r = (struct coh_ring){.base = base, .fd = fd};
-	/* not our own affinity: we may be bound to one CPU, and the other side to another */
-	r->spin = sysconf(_SC_NPROCESSORS_ONLN) > 1 ? SPIN_DEFAULT : -1;
+	r->spin = coh_gate_may_spin() ? SPIN_DEFAULT : -1;
 	r->shared = (struct coh_ring_shared *)(void *)(r->base + COH_RING_AFTER_HEADER);
 	for (int i = 0; i < COH_RING_BELLS; i++) {
 		r->bell[i] = bells != NULL ? bells[i] : -1;
-		atomic_store(&r->spins[i], LOOKS_FIRST);
+		atomic_store(&r->learnt[i].spin, SPIN_FIRST);
+		atomic_store(&r->learnt[i].pause, PAUSE_FIRST);
 	}
 }
 

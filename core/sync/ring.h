@@ -62,6 +62,12 @@ struct coh_ring_config {
 struct coh_ring_shared;
 
 /* A ring as this process sees it. */
+/* What waiting has taught a handle, in pauses of the CPU. */
+struct coh_ring_learnt {
+	_Atomic uint32_t spin;  /* that are worth it before sleeping */
+	_Atomic uint32_t pause; /* before each look */
+};
+
 struct coh_ring {
 	struct coh_ring_shared *shared;
 	struct coh_ring_config config; /* copied once, then believed */
@@ -72,7 +78,7 @@ struct coh_ring {
 	struct coh_heap_view heap;
 	cohort_time spin;              /* before sleeping; negative: none */
 	bool spin_asked;               /* always so long, not only as far as it pays off */
-	_Atomic uint32_t spins[COH_RING_BELLS]; /* looks that are worth it, learnt: of getters, of putters */
+	struct coh_ring_learnt learnt[COH_RING_BELLS]; /* of getters, of putters */
 };
 
 struct coh_ring_item {

@@ -17,6 +17,7 @@
  * After a jump the lane only goes on upwards, until all of a and b is got.  A skip at the old tail says where to go on; there
  * are always 8 bytes left for one.  With three times the bytes that may be in use there is always a place.
  */
+#include "base/copy.h"
 #include "base/mem.h"
 #include "os/shm.h"
 #include "sync/party.h"
@@ -28,6 +29,7 @@
 
 #define PAGE COH_RING_PAGE
 #define GROW (256u << 10)  /* bytes a lane grows by: about a second-level cache in all */
+#define AHEAD 128u         /* of a record that was written: where the one after the next begins, if they are small */
 #define SKIP sizeof(struct coh_ring_skip)
 #define BLOCK_HEAD 16u     /* of a block of the heap, counted with it */
 
@@ -233,6 +235,7 @@ static inline int put_write(struct coh_ring *r, const struct put *p, uint64_t *t
 	at = coh_ring_lane_at(r, p->lane) + place;
 	memcpy(at, &p->record, sizeof p->record);
 	memcpy(at + sizeof p->record, p->data, p->size);
+	coh_ring_claim(at + bytes + AHEAD);
 	COH_FAULT("ring.put.written");
 	*tail = coh_ring_word(coh_ring_count(*tail) + 1, place + bytes);
 	return 0;
@@ -333,7 +336,7 @@ static int block_try(struct coh_ring *r, struct put *p, const struct coh_ring_it
 	to = coh_heap_at(&r->heap, p->block, NULL);
 	if (to == NULL)
 		return COHORT_ESEGMENT;
-	memcpy(to, item->data, item->size);
+	coh_copy_out(to, item->data, item->size);
 	COH_FAULT("ring.block.filled");
 	p->data = &p->block;
 	p->size = sizeof p->block;
@@ -384,6 +387,7 @@ int coh_ring_put(struct coh_ring *r, unsigned seat, const struct coh_ring_item *
 	struct put p;
 	int rc;
 
+	coh_ring_claim(&r->shared->lane[item->priority].tail);
 	if (item->size > r->config.inlined)
 		return put_large(r, seat, item, deadline);
 	put_init(r, &p, seat, item);

@@ -16,9 +16,11 @@
 #include <sched.h>
 
 #define GRACE COHORT_SECOND /* for the lock, beyond the deadline: its holder may only be waiting for a CPU */
-#define LOOKS_MIN 16u       /* about a microsecond: what a sleep cost at least, so it is always worth that */
-#define LOOKS_MAX 4096u
-#define LOOKS_CLOCK 32u     /* looks between two of the clock */
+#define SPIN_MIN 64u        /* pauses of the CPU, about a microsecond: what a sleep cost at least, so it is always worth that */
+#define SPIN_MAX 4096u
+#define PAUSE_MIN 16u       /* of them before a look */
+#define PAUSE_MAX 128u
+#define PAUSE_CLOCK 32u     /* of them between two looks at the clock */
 #define YIELDS 2            /* times to let others have the CPU */
 
 /* ---- locks ---- */
@@ -77,41 +79,72 @@ struct look {
 	uint64_t was;
 };
 
-static bool look_changed(const struct look *l)
+/* How many records have come or gone since; 1 too when something else is there to be seen; 0: wait on. */
+static uint32_t look_news(const struct look *l)
 {
-	if (l->head == NULL)
-		return coh_ring_ready(l->r);
-	return atomic_load_explicit(l->head, memory_order_relaxed) != l->was ||
-	    atomic_load_explicit(&l->r->shared->watch.shut, memory_order_relaxed) != 0;
+	struct coh_ring_shared *s = l->r->shared;
+	uint32_t n = 0;
+
+	if (l->head == NULL && !coh_ring_ready(l->r))
+		return 0;
+	if (l->head != NULL)
+		n = coh_ring_between(l->was, atomic_load_explicit(l->head, memory_order_relaxed));
+	else
+		n = coh_ring_between(atomic_load_explicit(&s->lane[0].head, memory_order_relaxed),
+		    atomic_load_explicit(&s->lane[0].tail, memory_order_relaxed));
+	if (n == 0 && (l->head == NULL || atomic_load_explicit(&s->watch.shut, memory_order_relaxed) != 0))
+		n = 1;
+	return n;
 }
 
-static bool spin_until(const struct look *l, uint32_t looks, cohort_time until)
+/* Look after each PAUSE for MOST pauses or until UNTIL; the news. */
+static uint32_t spin_until(const struct look *l, uint32_t most, uint32_t pause, cohort_time until)
 {
-	for (uint32_t i = 1; i <= looks; i++) {
-		coh_gate_relax();
-		if (look_changed(l))
-			return true;
-		if (i % LOOKS_CLOCK == 0 && cohort_now() >= until)
-			return false;
+	uint32_t news, clock = 0;
+
+	for (uint32_t done = 0; done < most; done += pause) {
+		for (uint32_t i = 0; i < pause; i++)
+			coh_gate_relax();
+		news = look_news(l);
+		if (news != 0)
+			return news;
+		clock += pause;
+		if (clock >= PAUSE_CLOCK) {
+			clock = 0;
+			if (cohort_now() >= until)
+				return 0;
+		}
 	}
-	return false;
+	return 0;
 }
 
+/*
+ * Each look takes a cache line from the other side, which is about to write it.  When several records came at one look they
+ * are in a stream, and rarer looks leave the other its line for many of them; who waits for one alone looks often.
+ */
 static void spin(const struct look *l, cohort_time deadline)
 {
-	_Atomic uint32_t *learnt = &l->r->spins[l->head != NULL];
-	uint32_t looks = atomic_load_explicit(learnt, memory_order_relaxed);
+	struct coh_ring_learnt *learnt = &l->r->learnt[l->head != NULL];
+	uint32_t most = atomic_load_explicit(&learnt->spin, memory_order_relaxed), news;
+	uint32_t pause = atomic_load_explicit(&learnt->pause, memory_order_relaxed);
 	cohort_time until = cohort_in(l->r->spin);
 
+	until = until < deadline ? until : deadline;
 	if (l->r->spin_asked) {
-		(void)spin_until(l, UINT32_MAX, until < deadline ? until : deadline);
+		(void)spin_until(l, UINT32_MAX, 1, until);
 		return;
 	}
-	if (spin_until(l, looks, until < deadline ? until : deadline))
-		looks = looks * 2 < LOOKS_MAX ? looks * 2 : LOOKS_MAX;
+	news = spin_until(l, most, pause, until);
+	if (news != 0)
+		most = most * 2 < SPIN_MAX ? most * 2 : SPIN_MAX;
 	else
-		looks = looks / 2 > LOOKS_MIN ? looks / 2 : LOOKS_MIN;
-	atomic_store_explicit(learnt, looks, memory_order_relaxed);
+		most = most / 2 > SPIN_MIN ? most / 2 : SPIN_MIN;
+	if (news > 1)
+		pause = pause * 2 < PAUSE_MAX ? pause * 2 : PAUSE_MAX;
+	else
+		pause = pause / 2 > PAUSE_MIN ? pause / 2 : PAUSE_MIN;
+	atomic_store_explicit(&learnt->spin, most, memory_order_relaxed);
+	atomic_store_explicit(&learnt->pause, pause, memory_order_relaxed);
 }
 
 int coh_ring_wait_gate(struct coh_ring *r, struct coh_gate *g, struct coh_ring_wait *w, cohort_time deadline)

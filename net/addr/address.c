@@ -334,31 +334,55 @@ int coh_address_parse_list(struct coh_address **list, size_t *count, const char 
 	return 0;
 }
 
-void coh_address_print(const struct coh_address *a, char out[COH_ADDRESS_TEXT])
+_Static_assert(COH_ADDRESS_HOST_MAX + sizeof "listen:python+unix://[]:65535" <= COH_ADDRESS_TEXT, "any fits");
+
+/* N in decimal at TO; where it ends.  Addresses are printed for each connection, and snprintf takes ten times as long. */
+static char *number_print(char *to, unsigned n)
 {
-	const char *listen = a->listen ? "listen:" : "", *name = schemes[a->kind].name;
+	char digits[12];
+	int i = 0;
+
+	do
+		digits[i++] = (char)('0' + n % 10);
+	while ((n /= 10) != 0);
+	while (i > 0)
+		*to++ = digits[--i];
+	*to = '\0';
+	return to;
+}
+
+static void host_print(char *to, const struct coh_address *a)
+{
 	bool v6 = strchr(a->where, ':') != NULL;
 
+	to = stpcpy(to, v6 ? "//[" : "//");
+	to = stpcpy(to, a->where);
+	to = stpcpy(to, v6 ? "]:" : ":");
+	(void)number_print(to, a->port);
+}
+
+void coh_address_print(const struct coh_address *a, char out[COH_ADDRESS_TEXT])
+{
+	char *to = stpcpy(out, a->listen ? "listen:" : "");
+
+	to = stpcpy(to, schemes[a->kind].name);
+	to = stpcpy(to, ":");
 	switch (a->kind) {
 	case COH_ADDRESS_INLINE:
-		snprintf(out, COH_ADDRESS_TEXT, "%s:", name);
 		return;
 	case COH_ADDRESS_THREAD:
 	case COH_ADDRESS_LOCAL:
-		if (a->count == 0)
-			snprintf(out, COH_ADDRESS_TEXT, "%s:", name);
-		else
-			snprintf(out, COH_ADDRESS_TEXT, "%s:%u", name, a->count);
+		if (a->count != 0)
+			(void)number_print(to, a->count);
 		return;
 	case COH_ADDRESS_UNIX:
 	case COH_ADDRESS_PYTHON_UNIX:
-		snprintf(out, COH_ADDRESS_TEXT, "%s%s:%s", listen, name, a->where);
+		(void)stpcpy(to, a->where);
 		return;
 	case COH_ADDRESS_TCP:
 	case COH_ADDRESS_TLS:
 	case COH_ADDRESS_PYTHON_TCP:
-		snprintf(out, COH_ADDRESS_TEXT, "%s%s://%s%s%s:%u", listen, name, v6 ? "[" : "",
-		    a->where, v6 ? "]" : "", (unsigned)a->port);
+		host_print(to, a);
 		return;
 	}
 }
@@ -390,22 +414,24 @@ bool coh_address_is_path(const struct coh_address *a)
 	return a->kind == COH_ADDRESS_UNIX || a->kind == COH_ADDRESS_PYTHON_UNIX;
 }
 
-int coh_address_check(
-    const struct coh_address *a, enum coh_address_use use, struct cohort_error *err)
+/* A cannot be used: what it is, then WHY. */
+static int refused(const struct coh_address *a, const char *why, struct cohort_error *err)
 {
 	char text[COH_ADDRESS_TEXT];
 
 	coh_address_print(a, text);
+	return coh_fail(err, COHORT_EADDRESS, "address %s: %s", text, why);
+}
+
+int coh_address_check(
+    const struct coh_address *a, enum coh_address_use use, struct cohort_error *err)
+{
 	if (!coh_address_is_node(a) && !coh_address_is_python(a))
-		return coh_fail(err, COHORT_EADDRESS,
-		    "address %s: it names no other process; allowed are unix:/PATH, tcp://HOST:PORT and "
-		    "tls://HOST:PORT",
-		    text);
+		return refused(a, "it names no other process; allowed are unix:/PATH, tcp://HOST:PORT and "
+				  "tls://HOST:PORT", err);
 	if (use == COH_ADDRESS_DIAL && a->listen)
-		return coh_fail(err, COHORT_EADDRESS,
-		    "address %s: listen: is an address to be dialled at, it cannot be dialled", text);
+		return refused(a, "listen: is an address to be dialled at, it cannot be dialled", err);
 	if (use == COH_ADDRESS_DIAL && !coh_address_is_path(a) && a->port == 0)
-		return coh_fail(err, COHORT_EADDRESS,
-		    "address %s: port 0 cannot be dialled; allowed is 1 to 65535", text);
+		return refused(a, "port 0 cannot be dialled; allowed is 1 to 65535", err);
 	return 0;
 }

@@ -183,7 +183,7 @@ TEST_TIMEOUT(pool, large_arguments_of_quick_tasks_do_not_pile_up, 60)
 	struct cohort_pool *p = pool_begin(NULL);
 	/* several times what once was a limit, 64 MiB; less under a sanitizer, where half a gigabyte takes a minute
 	   and a node that is busy with it may say nothing for 8 s */
-	struct cohort_bytes bytes = {.size = (size_t)(test_span(1) > 1 ? 6 : 20) << 20};
+	struct cohort_bytes bytes = {.size = (size_t)(test_span(1) > 1 ? 3 : 20) << 20};
 	struct cohort_future *f[N];
 	uint64_t size;
 

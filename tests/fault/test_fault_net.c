@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #define IDLE 400 /* ms without an event, and more than a listener's rest: nothing will happen */
+#define PATIENCE (5 * COHORT_SECOND) /* of a listener with whom it has met, and may keep so long: less than a sweep waits */
 #define IDLE_AFTER 20 /* the same when the dialler is content */
 
 struct scene {
@@ -239,7 +240,7 @@ TEST_TIMEOUT(fault_net, every_call_of_a_dial_that_waits, 120)
 {
 	struct hall h;
 
-	hall_open(&h, NULL, 20 * COHORT_SECOND, 128);
+	hall_open(&h, NULL, PATIENCE, 128);
 	CHECK(faults_sweep(call, &h) > 20);
 	hall_close(&h);
 }

@@ -56,7 +56,7 @@ static int see(struct coh_data *d, const struct coh_data_plan *plan, const void 
 	d->shape = coh_data_head(d)->shape;
 	if (s->header->detail != sum_of(&d->shape))
 		return coh_fail(err, COHORT_ESEGMENT,
-		    "open a %s: what it says of itself was damaged", plan->spec.what);
+		    "open the %s: what it says of itself was damaged", plan->spec.what);
 	return plan->see(d, options, err);
 }
 
@@ -116,7 +116,7 @@ int coh_data_agree(const struct coh_data *d, const char *name, uint64_t got, uin
 	if (want == 0 || got == want)
 		return 0;
 	return coh_fail(err, COHORT_EARGUMENT,
-	    "open a %s: its %s is %llu, wanted was %llu (0: any)",
+	    "open the %s: its %s is %llu, wanted was %llu (0: any)",
 	    coh_segment_word(d->shared.segment.header->kind), name, (unsigned long long)got,
 	    (unsigned long long)want);
 }

@@ -48,7 +48,7 @@ int coh_primitive_open(void *handle, const struct coh_primitive *kind, const cha
 
 	if (address != NULL && strstr(address, "://") != NULL)
 		return coh_fail(err, COHORT_ENOTSUP,
-		    "open a %s: '%s' is the address of a network, allowed are local:, local:NAME and "
+		    "open the %s: '%s' is the address of a network, allowed are local:, local:NAME and "
 		    "inherit:NAME; only queues can be elsewhere",
 		    kind->spec.what, address);
 	s = coh_calloc(kind->handle);

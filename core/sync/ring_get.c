@@ -333,7 +333,7 @@ struct filling {
 	const struct coh_ring_batch *batch;
 	int n;
 	size_t used;
-	struct coh_ring_next last; /* its head is not stored yet */
+	struct coh_ring_next last; /* lane and head of it alone; the head is not stored yet */
 	uint32_t pending;          /* records up to it */
 };
 
@@ -360,7 +360,8 @@ static int batch_add(struct filling *f, const struct coh_ring_next *n)
 	batch_note(f, to, n->record.size);
 	f->n++;
 	f->used += n->record.size;
-	f->last = *n;
+	f->last.lane = n->lane;
+	f->last.head = n->head;
 	f->pending++;
 	return 0;
 }

@@ -121,33 +121,33 @@ static int refuse_header(const struct coh_segment_header *h, const struct coh_se
 
 	if (h->magic != COH_SEGMENT_MAGIC)
 		return coh_fail(err, COHORT_ESEGMENT,
-		    "open a %s: this is no shared object: it begins with %016llx, wanted is "
+		    "open the %s: this is no shared object: it begins with %016llx, wanted is "
 		    "%016llx",
 		    spec->what, (unsigned long long)h->magic,
 		    (unsigned long long)COH_SEGMENT_MAGIC);
 	if (h->version != COH_SEGMENT_VERSION)
 		return coh_fail(err, COHORT_ESEGMENT,
-		    "open a %s: the shared object is of version %u, wanted is %d", spec->what,
+		    "open the %s: the shared object is of version %u, wanted is %d", spec->what,
 		    h->version, COH_SEGMENT_VERSION);
 	if (h->kind != spec->kind)
 		return coh_fail(err, COHORT_ESEGMENT,
-		    "open a %s: the shared object is a %s (kind %u), wanted is kind %u", spec->what,
+		    "open the %s: the shared object is a %s (kind %u), wanted is kind %u", spec->what,
 		    coh_segment_word(h->kind), h->kind, spec->kind);
 	if (h->size != size)
 		return coh_fail(err, COHORT_ESEGMENT,
-		    "open a %s: its memory has %llu bytes, it says %llu: it was cut, or damaged",
+		    "open the %s: its memory has %llu bytes, it says %llu: it was cut, or damaged",
 		    spec->what, (unsigned long long)size, (unsigned long long)h->size);
 	if (h->check != coh_segment_sum(h))
 		return coh_fail(
-		    err, COHORT_ESEGMENT, "open a %s: its header was damaged", spec->what);
+		    err, COHORT_ESEGMENT, "open the %s: its header was damaged", spec->what);
 	if (h->space != coh_party_space())
 		return coh_fail(err, COHORT_ENOTSUP,
-		    "open a %s: the shared object was made in pid namespace %llu, this is %llu: share "
+		    "open the %s: the shared object was made in pid namespace %llu, this is %llu: share "
 		    "within one, or through a server",
 		    spec->what, (unsigned long long)h->space, (unsigned long long)coh_party_space());
 	if (size < least)
 		return coh_fail(err, COHORT_ESEGMENT,
-		    "open a %s: the shared object has %llu bytes, wanted are at least %zu",
+		    "open the %s: the shared object has %llu bytes, wanted are at least %zu",
 		    spec->what, (unsigned long long)size, least);
 	return 0;
 }
@@ -160,16 +160,16 @@ int coh_segment_check_in(
 	int rc;
 
 	if (fstat(s->fd, &st) != 0)
-		return coh_fail_errno(err, errno, "open a %s", spec->what);
+		return coh_fail_errno(err, errno, "open the %s", spec->what);
 	if (st.st_uid != geteuid() && st.st_uid != 0)
 		return coh_fail(err, -EACCES,
-		    "open a %s: it belongs to user %u, allowed is user %u", spec->what,
+		    "open the %s: it belongs to user %u, allowed is user %u", spec->what,
 		    (unsigned)st.st_uid, (unsigned)geteuid());
 	if (!S_ISREG(st.st_mode))
-		return coh_fail(err, COHORT_ESEGMENT, "open a %s: this is no memory", spec->what);
+		return coh_fail(err, COHORT_ESEGMENT, "open the %s: this is no memory", spec->what);
 	if (coh_fd_read_at(s->fd, &h, sizeof h, 0) != 0)
 		return coh_fail(err, COHORT_ESEGMENT,
-		    "open a %s: its memory has %lld bytes, a shared object at least %zu",
+		    "open the %s: its memory has %lld bytes, a shared object at least %zu",
 		    spec->what, (long long)st.st_size, sizeof h);
 	rc = refuse_header(&h, spec, (uint64_t)st.st_size, err);
 	if (rc != 0)
@@ -177,7 +177,7 @@ int coh_segment_check_in(
 	s->size = (size_t)st.st_size;
 	s->header = coh_shm_map(s->fd, s->size);
 	if (s->header == NULL)
-		return coh_fail_errno(err, errno, "open a %s: map %zu bytes", spec->what, s->size);
+		return coh_fail_errno(err, errno, "open the %s: map %zu bytes", spec->what, s->size);
 	memcpy(s->id, h.id, sizeof s->id);
 	s->published = true;
 	return 0;
@@ -196,7 +196,7 @@ static int check_fixed(int fd, const struct coh_segment_spec *spec, struct cohor
 	if (fstat(fd, &st) == 0 && stat("/dev/shm", &shm) == 0 && st.st_dev == shm.st_dev)
 		return 0;
 	return coh_fail(err, COHORT_ESEGMENT,
-	    "open a %s: this is no memory whose size is sealed, nor a file of /dev/shm",
+	    "open the %s: this is no memory whose size is sealed, nor a file of /dev/shm",
 	    spec->what);
 }
 
@@ -208,7 +208,7 @@ static int check_bell(int fd, const struct coh_segment_spec *spec, struct cohort
 	if (flags >= 0 && (flags & O_NONBLOCK) != 0 && (flags & O_ACCMODE) == O_RDWR)
 		return 0;
 	return coh_fail(err, COHORT_ESEGMENT,
-	    "open a %s: descriptor %d is no eventfd or fifo of one", spec->what, fd);
+	    "open the %s: descriptor %d is no eventfd or fifo of one", spec->what, fd);
 }
 
 static void segment_init(struct coh_segment *s, enum coh_segment_open how)
@@ -226,7 +226,7 @@ int coh_segment_adopt(struct coh_segment *s, const int *fds, int n,
 
 	segment_init(s, COH_SEGMENT_ATTACH);
 	if (n != 1 + spec->bells)
-		rc = coh_fail(err, COHORT_ESEGMENT, "open a %s: %d descriptors came, wanted are %d",
+		rc = coh_fail(err, COHORT_ESEGMENT, "open the %s: %d descriptors came, wanted are %d",
 		    spec->what, n, 1 + spec->bells);
 	for (int i = 1; rc == 0 && i < n; i++)
 		rc = check_bell(fds[i], spec, err);
@@ -288,7 +288,7 @@ static int attach_or_make(struct coh_segment *s, const char *name,
 
 	if (how == COH_SEGMENT_ATTACH && (rc == -ENOENT || rc == -EBUSY))
 		return coh_fail(err, -ENOENT,
-		    "open a %s: no object of this user has the name '%s'; make it first, or open "
+		    "open the %s: no object of this user has the name '%s'; make it first, or open "
 		    "it so that it is made",
 		    spec->what, name);
 	if (how == COH_SEGMENT_CREATE && (rc == 0 || rc == COHORT_ESEGMENT)) {
@@ -321,7 +321,7 @@ static int open_named(struct coh_segment *s, const char *name, const struct coh_
 		(void)poll(NULL, 0, 1);
 	}
 	return coh_fail(err, -EBUSY,
-	    "open a %s: '%s' is being swept away by a process that does not get on", spec->what,
+	    "open the %s: '%s' is being swept away by a process that does not get on", spec->what,
 	    name);
 }
 
@@ -355,14 +355,14 @@ static int open_address(struct coh_segment *s, const char *address,
 		return open_inherited(s, inherit, spec, err);
 	if (inherit != NULL || local == NULL)
 		return coh_fail(err, COHORT_EADDRESS,
-		    "open a %s: the address is '%s', allowed are local:, local:NAME and, not to "
+		    "open the %s: the address is '%s', allowed are local:, local:NAME and, not to "
 		    "make it, inherit:NAME",
 		    spec->what, address);
 	if (*local != '\0')
 		return open_named(s, local, spec, made, err);
 	if (s->how == COH_SEGMENT_ATTACH)
 		return coh_fail(err, COHORT_EADDRESS,
-		    "open a %s: what 'local:' is cannot be attached: it has no name", spec->what);
+		    "open the %s: what 'local:' is cannot be attached: it has no name", spec->what);
 	*made = true;
 	return make_anonymous(s, spec, err);
 }

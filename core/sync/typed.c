@@ -61,18 +61,18 @@ static int64_t size_of(const struct coh_typed_options *o, struct cohort_error *e
 		return (int64_t)o->size;
 	if (o->type == 0)
 		return coh_fail(err, COHORT_EARGUMENT,
-			   "open a %s: a struct of %zu bytes, allowed are 1 to 2^30", o->what,
+			   "open the %s: a struct of %zu bytes, allowed are 1 to 2^30", o->what,
 			   o->size),
 		       -1;
 	if (t == NULL)
 		return coh_fail(err, COHORT_EARGUMENT,
-			   "open a %s: its type is 0x%02x, allowed are c u b B h H i I l L q Q f "
+			   "open the %s: its type is 0x%02x, allowed are c u b B h H i I l L q Q f "
 		           "d, and 0 for a struct",
 			   o->what, (unsigned char)o->type),
 		       -1;
 	if (o->size != 0 && o->size != t->size)
 		return coh_fail(err, COHORT_EARGUMENT,
-			   "open a %s: type %c of %zu bytes, it has %u (0: as it is)", o->what,
+			   "open the %s: type %c of %zu bytes, it has %u (0: as it is)", o->what,
 			   o->type, o->size, t->size),
 		       -1;
 	return t->size;
@@ -82,15 +82,15 @@ static int check_options(const struct coh_typed_options *o, int64_t size, struct
 {
 	if (o->count > BYTES_MOST / (size > 0 ? (uint64_t)size : 1))
 		return coh_fail(err, COHORT_EARGUMENT,
-		    "open a %s: %zu elements of %lld bytes, allowed are 2^40 bytes in all", o->what,
+		    "open the %s: %zu elements of %lld bytes, allowed are 2^40 bytes in all", o->what,
 		    o->count, (long long)size);
 	if (o->lock != COHORT_DATA_LOCKED && o->lock != COHORT_DATA_RAW)
 		return coh_fail(err, COHORT_EARGUMENT,
-		    "open a %s: its lock is %d, allowed are 0 (locked), 1 (raw)", o->what,
+		    "open the %s: its lock is %d, allowed are 0 (locked), 1 (raw)", o->what,
 		    (int)o->lock);
 	if (o->lock == COHORT_DATA_RAW && o->with != NULL)
 		return coh_fail(
-		    err, COHORT_EARGUMENT, "open a %s: raw, and with a lock: one of them", o->what);
+		    err, COHORT_EARGUMENT, "open the %s: raw, and with a lock: one of them", o->what);
 	return 0;
 }
 
@@ -113,13 +113,13 @@ static int see_lock(
 
 	if (o->lock == COHORT_DATA_RAW && s->lock != GUARD_NONE)
 		return coh_fail(err, COHORT_EARGUMENT,
-		    "open a %s: it has a lock, wanted was a raw one", o->what);
+		    "open the %s: it has a lock, wanted was a raw one", o->what);
 	if ((s->lock == GUARD_WITH) != (o->with != NULL) ||
 	    (o->with != NULL && memcmp(s->with, coh_lock_id_of(o->with), sizeof s->with) != 0))
 		return coh_fail(err, COHORT_EARGUMENT,
 		    s->lock == GUARD_WITH
-			? "open a %s: it was made with a lock: open it with the same one"
-			: "open a %s: it was made without the lock that is given",
+			? "open the %s: it was made with a lock: open it with the same one"
+			: "open the %s: it was made without the lock that is given",
 		    o->what);
 	if (s->lock == GUARD_WITH)
 		t->lock = o->with;
@@ -144,11 +144,11 @@ static int see(struct coh_data *d, const void *options, struct cohort_error *err
 	    s->count > (d->shared.segment.size - COH_DATA_BEGIN) / s->size || s->lock < GUARD_OWN ||
 	    s->lock > GUARD_WITH)
 		return coh_fail(
-		    err, COHORT_ESEGMENT, "open a %s: what it says of itself cannot be", o->what);
+		    err, COHORT_ESEGMENT, "open the %s: what it says of itself cannot be", o->what);
 	if ((o->type != 0 && (uint64_t)(unsigned char)o->type != s->type) ||
 	    (o->type == 0 && o->size != 0 && (s->type != 0 || s->size != o->size)))
 		return coh_fail(err, COHORT_EARGUMENT,
-		    "open a %s: its type is %c, of %llu bytes, wanted was %c, of %zu (0: a struct)",
+		    "open the %s: its type is %c, of %llu bytes, wanted was %c, of %zu (0: a struct)",
 		    o->what, s->type != 0 ? (char)s->type : '0', (unsigned long long)s->size,
 		    o->type != 0 ? o->type : '0', o->size);
 	t->step = type != NULL ? type->step : COH_TYPED_NONE;

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static struct cohort_item take(struct cohort_queue *q, const char *text, unsigned deliveries)
 {
@@ -233,6 +234,49 @@ TEST(queue, what_the_dead_had_taken_comes_back)
 		return;
 	taken_by_one_who_is_killed(2);
 	taken_by_one_who_is_killed(200000);
+}
+
+/* Takes one, and another thread of it uses the queue, when it becomes another program. */
+static void *waits_for_another(void *arg)
+{
+	struct cohort_item item;
+
+	(void)cohort_queue_take(arg, &item, queue_patience());
+	return NULL;
+}
+
+static int take_and_exec(struct cohort_queue *q, void *arg)
+{
+	char name[] = "true", *argv[] = {name, NULL};
+	struct cohort_item item;
+	pthread_t thread;
+
+	(void)arg;
+	if (cohort_queue_take(q, &item, queue_patience()) != 0 ||
+	    pthread_create(&thread, NULL, waits_for_another, q) != 0)
+		return 1;
+	execvp(name, argv);
+	return 2;
+}
+
+TEST(queue, what_one_had_taken_who_became_another_program_comes_back_when_that_ends)
+{
+	struct cohort_queue *q;
+	struct cohort_item item;
+	struct queue_other o;
+
+	if (!queue_kills())
+		return;
+	q = queue_open(NULL);
+	for (int i = 1; i <= 20; i++) {
+		put(q, "x");
+		queue_begin(&o, q, take_and_exec, NULL);
+		CHECK_EQ(queue_end(&o), 0);
+		item = take(q, "x", 2);
+		CHECK_EQ(cohort_queue_ack(q, &item), 0);
+	}
+	CHECK_EQ(cohort_queue_size(q), 0);
+	queue_close(q);
 }
 
 TEST(queue, items_that_came_back_keep_their_priority)

@@ -271,7 +271,7 @@ TEST(segment, every_changed_byte_of_the_header_is_refused)
 		for (int bit = 0; bit < 8; bit++) {
 			bytes[i] ^= (unsigned char)(1 << bit);
 			CHECK_EQ(segment_attach(&b, "local:jobs", &err), COHORT_ESEGMENT);
-			CHECK_HAS(err.text, "open a queue: ");
+			CHECK_HAS(err.text, "open the queue: ");
 			bytes[i] ^= (unsigned char)(1 << bit);
 		}
 	CHECK_EQ(segment_attach(&b, "local:jobs", NULL), 0);

@@ -3,6 +3,8 @@
  */
 #include "net/served.h"
 
+#include "base/mem.h"
+
 #include <cohort/cohort.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -13,6 +15,8 @@
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#define STARVE 'm'
 
 const char *served_key(void)
 {
@@ -35,7 +39,18 @@ static void listening_at(const char *kind, char address[300])
 		snprintf(address, 300, "%s://127.0.0.1:0", kind);
 }
 
-/* In the new process, until IN ends. */
+/* The wish of who drives us: let allocation *N from now fail (0: none); how many there were since the last wish. */
+static bool starve(int in, int out)
+{
+	uint64_t n, count = coh_mem_count();
+
+	if (read(in, &n, sizeof n) != sizeof n)
+		return false;
+	coh_mem_fail(n, COH_MEM_FAIL_ONCE);
+	return write(out, &count, sizeof count) == sizeof count;
+}
+
+/* In the new process, until IN ends or says so. */
 static int serve(const char *at, const struct cohort_queue_options *options, int in, int out)
 {
 	struct cohort_net_options net = {.key_file = served_key(), .heartbeat = 200 * COHORT_MS};
@@ -43,6 +58,7 @@ static int serve(const char *at, const struct cohort_queue_options *options, int
 	struct cohort_server *s = NULL;
 	struct cohort_queue *q = NULL;
 	char c, line[400] = "";
+	ssize_t n;
 	int rc;
 
 	if (getenv("COHORT_TEST_LOG") != NULL)
@@ -57,9 +73,9 @@ static int serve(const char *at, const struct cohort_queue_options *options, int
 	else
 		fprintf(stderr, "served: %s\n", err.text);
 	rc = write(out, line, sizeof line) == sizeof line ? rc : -EIO;
-	close(out);
-	while (rc == 0 && (read(in, &c, 1) < 0 && errno == EINTR))
+	while (rc == 0 && ((n = read(in, &c, 1)) < 0 ? errno == EINTR : n == 1 && c == STARVE && starve(in, out)))
 		;
+	close(out);
 	cohort_server_close(s);
 	cohort_queue_close(q, COHORT_NOW);
 	return rc != 0;
@@ -86,10 +102,21 @@ void served_begin(struct served *s, const char *kind, const struct cohort_queue_
 	close(in[0]);
 	close(out[1]);
 	s->say = in[1];
-	n = read(out[0], s->address, sizeof s->address);
-	close(out[0]);
+	s->hear = out[0];
+	n = read(s->hear, s->address, sizeof s->address);
 	REQUIRE_EQ(n, sizeof s->address);
 	REQUIRE(s->address[0] != '\0');
+}
+
+uint64_t served_starve(struct served *s, uint64_t n)
+{
+	char what[1 + sizeof n] = {STARVE};
+	uint64_t count = 0;
+
+	memcpy(what + 1, &n, sizeof n);
+	REQUIRE_EQ(write(s->say, what, sizeof what), sizeof what);
+	REQUIRE_EQ(read(s->hear, &count, sizeof count), sizeof count);
+	return count;
 }
 
 static void served_reap(struct served *s, int want)
@@ -99,6 +126,7 @@ static void served_reap(struct served *s, int want)
 	if (want == 0) /* closing alone is not heard while another child has this end too */
 		CHECK_EQ(write(s->say, "", 1), 1);
 	close(s->say);
+	close(s->hear);
 	CHECK_EQ(waitpid(s->pid, &status, 0), s->pid);
 	CHECK_EQ(WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status), want);
 	s->pid = 0;

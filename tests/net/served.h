@@ -8,6 +8,7 @@
 
 #include <cohort/queue.h>
 #include <cohort/server.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 struct served {
@@ -18,6 +19,9 @@ struct served {
 
 /* A server at "unix", "tcp" or "tls", whose queue is made as OPTIONS (NULL: defaults) say. */
 void served_begin(struct served *s, const char *kind, const struct cohort_queue_options *options);
+
+/* Let allocation N from now fail in it (0: none); how many it had made since the last call of this. */
+uint64_t served_starve(struct served *s, uint64_t n);
 
 /* End it: orderly, or killed. */
 void served_end(struct served *s);

@@ -27,6 +27,11 @@ sources() {
 	done | sort
 }
 
+# having PATTERN: of the files on standard input those with a line of it; looking closer at all of them takes minutes.
+having() {
+	xargs grep -lP "$1" /dev/null
+}
+
 # strip FILE: the file with comments blanked and strings emptied; lines stay where they are.
 strip() {
 	awk -f "$lint_dir/strip.awk" "$1"

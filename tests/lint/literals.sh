@@ -10,7 +10,7 @@ statements() {
 	strip "$1" | awk '{ line = line " " $0 } /[;{}]/ { print FNR ":" line; line = "" }'
 }
 
-for file in $(sources '*.[ch]' core net); do
+for file in $(sources '*.[ch]' core net | having 'const char \*format'); do
 	statements "$file" | grep -E 'const char \*format, \.\.\.\)' |
 		grep -vE 'COHORT_PRINTF|format\(printf|[a-z_]*(map|new|pack)[a-z_]*\(' | while IFS=: read -r line rest; do
 		case $file:$rest in
@@ -19,7 +19,7 @@ for file in $(sources '*.[ch]' core net); do
 	done
 done
 grep -q -- '-Wformat=2' cmake/CohortWarnings.cmake || sin cmake/CohortWarnings.cmake "-Wformat=2 is off"
-for file in $(sources '*.c' core net examples); do
+for file in $(sources '*.c' core net examples | having 'tpl_map'); do
 	[ "$file" != core/wire/codec_tpl.c ] || continue
 	statements "$file" | grep -P '(?<!\w)tpl_map(_va)?\s*\(\s*(?!")' | while IFS=: read -r line rest; do
 		sin "$file:$line" "tpl_map of something that is no literal"

@@ -388,7 +388,7 @@ static bool inject(enum call call, unsigned long nth, int error,
 /* After the NTH; under a sanitizer not each of the many that carry one large message. */
 static unsigned long stride(unsigned long nth)
 {
-	return test_span(1) > 1 && nth > 32 ? 5 : 1;
+	return test_span(1) > 1 && nth > 16 ? 11 : 1;
 }
 
 long faults_sweep(int (*scenario)(void *arg, struct cohort_error *err), void *arg)

@@ -14,11 +14,11 @@
 
 static atomic_ulong fault_at;     /* 0: off; relaxed, only tests write it */
 static atomic_ulong fault_seen;   /* allocations since coh_mem_fail, while it is on */
-static enum coh_mem_fault fault_kind;
+static _Atomic enum coh_mem_fault fault_kind; /* while others allocate it may be set anew */
 
 void coh_mem_fail(unsigned long n, enum coh_mem_fault kind)
 {
-	fault_kind = kind;
+	atomic_store(&fault_kind, kind);
 	atomic_store(&fault_seen, 0);
 	atomic_store(&fault_at, n);
 }
@@ -36,7 +36,7 @@ static bool fault_due(void)
 	if (at == 0)
 		return false;
 	seen = atomic_fetch_add(&fault_seen, 1) + 1;
-	if (seen == at || (fault_kind == COH_MEM_FAIL_FROM && seen > at)) {
+	if (seen == at || (atomic_load(&fault_kind) == COH_MEM_FAIL_FROM && seen > at)) {
 		errno = ENOMEM;
 		return true;
 	}

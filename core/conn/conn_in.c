@@ -627,6 +627,30 @@ void coh_conn_rest(struct cohort_conn *c)
 	coh_conn_out_rest(&c->out);
 }
 
+int coh_conn_feed_room(struct cohort_conn *c, size_t n)
+{
+	size_t room;
+
+	in_settle(c);
+	return in_room(c, in_held(&c->in) + n, &room);
+}
+
+void coh_conn_feed(struct cohort_conn *c, const void *p, ssize_t got)
+{
+	struct coh_conn_in *in = &c->in;
+
+	if (got <= 0) {
+		in->ended = true;
+		in->end = got;
+		return;
+	}
+	memcpy(in->data + in->tail, p, (size_t)got);
+	in->tail += (size_t)got;
+	in->total += (size_t)got;
+	if (c->session.on)
+		coh_session_heard(&c->session);
+}
+
 int coh_conn_in_preload(struct cohort_conn *c, const void *data, size_t size)
 {
 	struct coh_conn_in *in = &c->in;

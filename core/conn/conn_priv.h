@@ -180,6 +180,22 @@ const struct cohort_error *coh_conn_last_error(const struct cohort_conn *c);
 /* The socket C is laid over and nothing but it, or -1.  C's. */
 int coh_conn_socket(const struct cohort_conn *c);
 
+/* C is over a socket by which nothing but bytes comes, and receivers may sleep in it from now on. */
+bool coh_conn_socket_sleeps(struct cohort_conn *c);
+
+/*
+ * For who guards such a C by a lock, and lets go of it while it waits: receive up to N bytes for C, touching nothing of
+ * it, while others may send; then, with the lock, feed C with them.  Nobody else may receive meanwhile.
+ * The count, 0 at the end, -EAGAIN when DEADLINE passed first, or another -errno.  N 0: only wait, 1 when something is there.
+ */
+ssize_t coh_conn_socket_recv(const struct cohort_conn *c, void *p, size_t n, cohort_time deadline);
+
+/* Room in C to be fed N bytes.  0 or -ENOMEM. */
+int coh_conn_feed_room(struct cohort_conn *c, size_t n);
+
+/* What a receive for C returned: GOT bytes at P, for which there is room, or its end. */
+void coh_conn_feed(struct cohort_conn *c, const void *p, ssize_t got);
+
 /*
  * Give up the descriptor of a socket connection that holds no unread or unsent bytes; frees C.
  * The descriptor, or COHORT_ESTATE (bytes are held), COHORT_ENOTSUP (no socket); then C lives on.

@@ -286,6 +286,30 @@ void coh_conn_socket_unblocked(struct cohort_conn *c)
 	((struct stream_fd *)c->self)->unblocked = true;
 }
 
+bool coh_conn_socket_sleeps(struct cohort_conn *c)
+{
+	struct stream_fd *s = c->self;
+
+	if (c->ops != &stream_fd_ops)
+		return false;
+	stream_fd_block(s);
+	return !s->unblocked;
+}
+
+ssize_t coh_conn_socket_recv(const struct cohort_conn *c, void *p, size_t n, cohort_time deadline)
+{
+	const struct stream_fd *s = c->self;
+	int flags = deadline == COHORT_FOREVER && n != 0 ? 0 : MSG_DONTWAIT;
+	ssize_t got;
+
+	do {
+		if (flags != 0 && !stream_fd_wait(s, POLLIN, deadline))
+			return -EAGAIN;
+		got = n != 0 ? recv(s->fd, p, n, flags) : 1;
+	} while (got < 0 && (errno == EINTR || errno == EAGAIN));
+	return got >= 0 ? got : -errno;
+}
+
 int coh_conn_release_fd(struct cohort_conn *c)
 {
 	struct coh_frame f;

@@ -221,6 +221,14 @@ int coh_engine_wait(coh_engine_test_fn test, void *arg, cohort_time deadline)
 	return rc;
 }
 
+void coh_engine_poke(void)
+{
+	if (engine.leading && !self_leads())
+		coh_loop_wake(engine.loop); /* after each round the leader wakes those whose wait is over */
+	else if (engine.waiters != NULL)
+		wake_waiters(true);
+}
+
 struct coh_loop *coh_engine_loop(void)
 {
 	if (!self_leads()) {

@@ -42,6 +42,9 @@ struct coh_loop *coh_engine_loop(void);
 typedef bool (*coh_engine_test_fn)(void *arg);
 int coh_engine_wait(coh_engine_test_fn test, void *arg, cohort_time deadline);
 
+/* [lock held] A thread that does not lead has changed what others wait for: they look again. */
+void coh_engine_poke(void);
+
 /* [lock held] Call FN(ARG) soon with no lock held, on the thread that leads. */
 struct coh_engine_call {
 	struct coh_engine_call *next;

@@ -430,6 +430,7 @@ static int remote_fd(struct cohort_queue *q)
 	struct queue_remote *r = remote_of(q);
 	int fd;
 
+	coh_remote_watch(&r->handle);
 	pthread_mutex_lock(&r->lock);
 	if (r->fd < 0) {
 		r->fd = coh_fd_event();

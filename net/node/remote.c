@@ -1,9 +1,10 @@
 /*
  * remote.c - calls to a server of shared objects, over one connection for the whole process.
  *
- * Happy path of a call: it gets a number, its frame is sent at once, the caller leads the engine until the reply has
- * come, which is copied to where the caller wants it by whoever reads it.  So one call in flight costs a send, a wait and a
- * receive, and many threads' calls share them.
+ * Happy path of a call: it gets a number, its frame is sent at once, and the caller sleeps in the socket until the reply
+ * has come, with the lock let go: one call in flight costs a send and a receive.  While calls of several threads are under way,
+ * over what is no TCP socket, and where somebody polls for a RING, the callers lead the engine instead, and whoever leads reads for all.
+ * What comes while there is no call is then read by the engine; else at the next call, or beat.
  *
  * When the deadline passes CANCEL is sent, and the reply awaited nevertheless: it says whether the call was done.
  *
@@ -33,6 +34,7 @@
 
 #define BUCKETS 64
 #define PARTS 4 /* of a body */
+#define DIRECT 8192 /* bytes that one receive without the engine may bring: a hundred small items */
 
 struct coh_remote {
 	struct coh_remote_link link; /* remote_list.c's */
@@ -43,7 +45,12 @@ struct coh_remote {
 	struct coh_remote_handle *handles;
 	struct coh_remote_call *calls[BUCKETS];
 	uint32_t last_request;
+	unsigned under_way; /* calls */
 	unsigned last_number;
+	bool sleeps;  /* the connection lets a caller sleep in it */
+	bool crowded; /* since the last beat calls of several threads were under way at once */
+	bool watched; /* somebody polls for a RING */
+	bool reading; /* a caller sleeps in the socket: nobody else reads */
 	struct cohort_error failure; /* how it ended; code 0: it has not */
 };
 
@@ -98,6 +105,8 @@ static void remote_ended(struct coh_remote *r, const char *why)
 			c->done = true;
 		}
 	memset(r->calls, 0, sizeof r->calls);
+	if (r->reading)
+		coh_fd_shutdown(coh_conn_fd(r->conn), COH_FD_BOTH);
 	DL_FOREACH(r->handles, h)
 		if (h->rung != NULL)
 			h->rung(h);
@@ -165,15 +174,28 @@ static void remote_read(struct coh_remote *r)
 	} while (coh_conn_has_frame(r->conn));
 }
 
-/* Wait for what the connection says, and for nothing else. */
+/* Do callers read themselves, and the engine does not? */
+static bool remote_direct(const struct coh_remote *r)
+{
+	return r->sleeps && !r->crowded && !r->watched && !coh_conn_busy(r->conn);
+}
+
+static unsigned remote_events(const struct coh_remote *r)
+{
+	short events = coh_conn_events(r->conn);
+
+	return coh_loop_events(r->reading || remote_direct(r) ? (short)(events & ~POLLIN) : events);
+}
+
+/* The engine waits for what the connection says, unless a caller does, and for nothing else. */
 static void remote_watch(struct coh_remote *r)
 {
-	if (r->watch == NULL || coh_loop_events(coh_conn_events(r->conn)) == r->events)
+	if (r->watch == NULL || remote_events(r) == r->events)
 		return;
 	coh_engine_loop(); /* may let the lock go: R may have ended meanwhile */
 	if (r->watch == NULL)
 		return;
-	r->events = coh_loop_events(coh_conn_events(r->conn));
+	r->events = remote_events(r);
 	coh_watch_set(r->watch, r->events);
 }
 
@@ -190,22 +212,31 @@ static void remote_cb(unsigned events, void *arg)
 	coh_engine_lock();
 	if (events & COH_LOOP_WRITE)
 		(void)coh_conn_push(r->conn);
-	remote_read(r);
+	if (!r->reading)
+		remote_read(r);
 	remote_watch(r);
 	coh_engine_unlock();
+}
+
+/* Deal with what has come while nobody read. */
+static void remote_look(struct coh_remote *r)
+{
+	if (remote_direct(r) && !r->reading && r->failure.code == 0)
+		remote_read(r);
 }
 
 static cohort_time remote_beat(void *arg, cohort_time now)
 {
 	struct coh_remote *r = arg;
-	cohort_time next;
+	cohort_time next = COHORT_FOREVER;
 
-	if (coh_conn_tick(r->conn, now, &next) == 0) {
+	r->crowded = r->under_way > 1;
+	remote_look(r);
+	if (r->failure.code == 0 && coh_conn_tick(r->conn, now, &next) == 0)
 		remote_push(r);
-		return next;
-	}
-	remote_ended(r, cohort_conn_error(r->conn));
-	return COHORT_FOREVER;
+	else
+		remote_ended(r, cohort_conn_error(r->conn));
+	return next;
 }
 
 /* ---- what goes ---- */
@@ -225,9 +256,67 @@ static int remote_send(struct coh_remote *r, struct coh_frame *f, const struct i
 	return r->failure.code;
 }
 
+/* Sleep in the socket until something comes, and deal with it.  0, or COHORT_ETIMEDOUT. */
+static int remote_receive(struct coh_remote *r, cohort_time deadline)
+{
+	unsigned char bytes[DIRECT];
+	size_t room = coh_conn_unread(r->conn) == 0 ? sizeof bytes : 0; /* the rest is read into its place */
+	ssize_t got;
+
+	if (coh_conn_feed_room(r->conn, sizeof bytes) != 0) {
+		r->crowded = true; /* by the engine, until the next beat */
+		return 0;
+	}
+	r->reading = true;
+	coh_engine_unlock();
+	got = coh_conn_socket_recv(r->conn, bytes, room, deadline);
+	coh_engine_lock();
+	r->reading = false;
+	if (r->failure.code == 0 && got != -EAGAIN) {
+		if (room != 0)
+			coh_conn_feed(r->conn, bytes, got);
+		remote_read(r);
+	}
+	if (r->under_way > 1)
+		coh_engine_poke();
+	return got == -EAGAIN ? COHORT_ETIMEDOUT : 0;
+}
+
+/* One who waits for the reply to CALL. */
+struct awaiting {
+	const struct coh_remote *remote;
+	const struct coh_remote_call *call;
+};
+
+static bool left_test(void *arg)
+{
+	const struct awaiting *a = arg;
+
+	return a->call->done || !a->remote->reading;
+}
+
 static bool done_test(void *arg)
 {
-	return ((const struct coh_remote_call *)arg)->done;
+	const struct awaiting *a = arg;
+
+	return a->call->done || remote_direct(a->remote);
+}
+
+/* Until C is done.  0, or COHORT_ETIMEDOUT. */
+static int remote_await(struct coh_remote *r, struct coh_remote_call *c, cohort_time deadline)
+{
+	struct awaiting a = {r, c};
+	int rc = 0;
+
+	while (!c->done && rc == 0) {
+		if (!r->reading && remote_direct(r)) {
+			rc = remote_receive(r, deadline);
+			continue;
+		}
+		remote_watch(r);
+		rc = coh_engine_wait(r->reading ? left_test : done_test, &a, deadline);
+	}
+	return c->done ? 0 : rc;
 }
 
 /* Until C is done: until DEADLINE, then for the answer to CANCEL. */
@@ -236,10 +325,10 @@ static void call_wait(struct coh_remote *r, struct coh_remote_call *c, cohort_ti
 	struct coh_frame cancel = {.type = COH_FRAME_CANCEL, .flags = c->request};
 
 	/* One that does not wait is answered at once, and needs no CANCEL. */
-	if (deadline == COHORT_NOW || coh_engine_wait(done_test, c, deadline) != 0) {
+	if (deadline == COHORT_NOW || remote_await(r, c, deadline) != 0) {
 		if (deadline != COHORT_NOW)
 			(void)remote_send(r, &cancel, NULL, 0);
-		(void)coh_engine_wait(done_test, c, COHORT_FOREVER);
+		(void)remote_await(r, c, COHORT_FOREVER);
 	}
 }
 
@@ -250,11 +339,13 @@ static int call_run(struct coh_remote *r, struct coh_remote_call *c, struct coh_
 
 	call_enter(r, c);
 	f->flags = c->request;
+	r->crowded |= r->under_way++ != 0;
 	rc = remote_send(r, f, c->body, c->n);
 	if (rc == 0)
 		call_wait(r, c, deadline);
 	else
 		call_leave(r, c);
+	r->under_way--;
 	rc = rc != 0 ? rc : c->code;
 	if (rc == COHORT_ECLOSED)
 		return coh_fail(err, COHORT_EPEER, "the server at %.150s does not publish it any more",
@@ -403,6 +494,18 @@ void coh_remote_close(struct coh_remote_handle *h)
 	coh_engine_close();
 }
 
+void coh_remote_watch(struct coh_remote_handle *h)
+{
+	struct coh_remote *r = h->remote;
+
+	if (coh_remote_forked(h))
+		return;
+	coh_engine_lock();
+	r->watched = true;
+	remote_watch(r);
+	coh_engine_unlock();
+}
+
 bool coh_remote_forked(const struct coh_remote_handle *h)
 {
 	return h->generation != coh_remote_generation();
@@ -428,12 +531,18 @@ int coh_remote_begin(struct coh_remote_link *link, struct cohort_conn *conn)
 	r->conn = conn;
 	coh_conn_set_phase(conn, COH_PHASE_SHARED);
 	coh_conn_keep_all(conn); /* each caller waits for its own */
-	r->events = coh_loop_events(coh_conn_events(conn));
+	r->sleeps = coh_conn_socket_sleeps(conn);
+	r->events = remote_events(r);
 	r->watch = coh_watch_new(loop, coh_conn_fd(conn), r->events, remote_cb, r);
 	if (r->watch == NULL)
 		return -ENOMEM;
 	(void)coh_conn_tick(conn, cohort_now(), &next); /* that it has ended is for the first read */
 	return next != COHORT_FOREVER ? coh_pulse_add(&r->pulse, remote_beat, r, next) : 0;
+}
+
+void coh_remote_look(struct coh_remote_link *link)
+{
+	remote_look(COH_CONTAINER(struct coh_remote, link, link));
 }
 
 void coh_remote_free(struct coh_remote_link *link)

@@ -2,7 +2,7 @@
  * remote.h - the connection of this process to a server of shared objects: calls out, replies in, from any thread.
  *
  * One for all objects of that server, shared by all handles that are met in the same way.  Whoever waits for a
- * reply leads the engine and reads it itself; while nobody waits, the library's thread keeps it alive.
+ * reply reads it itself; while nobody waits, the library's thread keeps it alive.
  *
  * When the server is gone every call ends in COHORT_EPEER with one sentence, and so does each later one of those handles; a new
  * handle dials again.  A forked child has none of it: COHORT_ESTATE.
@@ -65,6 +65,9 @@ int coh_remote_open(struct coh_remote_handle *h, const struct coh_remote_opening
 
 /* Detach it.  In a forked child it only forgets.  The connection ends with its last handle. */
 void coh_remote_close(struct coh_remote_handle *h);
+
+/* From now on somebody wants to hear of a RING at once, call or no call. */
+void coh_remote_watch(struct coh_remote_handle *h);
 
 /* Was H made before this process was forked? */
 bool coh_remote_forked(const struct coh_remote_handle *h);

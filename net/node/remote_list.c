@@ -143,6 +143,22 @@ static int list_join(struct coh_remote_link *l, cohort_time deadline, struct coh
 	return rc;
 }
 
+/* Is L, which is listed, not one that has ended? */
+static bool list_lives(struct coh_remote_link *l)
+{
+	bool lives;
+
+	l->users++;
+	if (l->up)
+		coh_remote_look(l);
+	lives = l->listed;
+	if (lives)
+		l->users--;
+	else
+		coh_remote_list_put(l);
+	return lives;
+}
+
 static int list_dial(struct coh_remote_link *l, const struct cohort_net_options *net,
     cohort_time deadline, struct cohort_error *err)
 {
@@ -189,6 +205,8 @@ int coh_remote_list_get(struct coh_remote_link **out, const char *address,
 	DL_FOREACH(links, l)
 		if (strcmp(l->way, way) == 0)
 			break;
+	if (l != NULL && !list_lives(l))
+		l = NULL;
 	*out = l;
 	if (l != NULL) {
 		coh_free(way);

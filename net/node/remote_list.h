@@ -42,6 +42,7 @@ cohort_time coh_remote_left(cohort_time deadline);
 /* remote.c: a connection that is none yet; it is, by CONN, taken on success; the end. */
 struct coh_remote_link *coh_remote_new(struct cohort_error *err);
 int coh_remote_begin(struct coh_remote_link *link, struct cohort_conn *conn);
+void coh_remote_look(struct coh_remote_link *link); /* has it ended, and nobody noticed?  May let the lock go. */
 void coh_remote_free(struct coh_remote_link *link);
 
 #endif

@@ -81,14 +81,12 @@ static int serve(const char *at, const struct cohort_queue_options *options, int
 	return rc != 0;
 }
 
-void served_begin(struct served *s, const char *kind, const struct cohort_queue_options *options)
+static void begin(struct served *s, const char *at, const struct cohort_queue_options *options)
 {
 	int in[2], out[2];
-	char at[300];
 	ssize_t n;
 
 	(void)served_key();
-	listening_at(kind, at);
 	REQUIRE_EQ(pipe2(in, O_CLOEXEC), 0);
 	REQUIRE_EQ(pipe2(out, O_CLOEXEC), 0);
 	s->pid = fork();
@@ -106,6 +104,23 @@ void served_begin(struct served *s, const char *kind, const struct cohort_queue_
 	n = read(s->hear, s->address, sizeof s->address);
 	REQUIRE_EQ(n, sizeof s->address);
 	REQUIRE(s->address[0] != '\0');
+}
+
+void served_begin(struct served *s, const char *kind, const struct cohort_queue_options *options)
+{
+	char at[300];
+
+	listening_at(kind, at);
+	begin(s, at, options);
+}
+
+void served_again(struct served *s)
+{
+	char at[sizeof s->address];
+
+	memcpy(at, s->address, sizeof at);
+	*strrchr(at, '/') = '\0';
+	begin(s, at, NULL);
 }
 
 uint64_t served_starve(struct served *s, uint64_t n)

@@ -20,6 +20,9 @@ struct served {
 /* A server at "unix", "tcp" or "tls", whose queue is made as OPTIONS (NULL: defaults) say. */
 void served_begin(struct served *s, const char *kind, const struct cohort_queue_options *options);
 
+/* Another where S, which ended, was. */
+void served_again(struct served *s);
+
 /* Let allocation N from now fail in it (0: none); how many it had made since the last call of this. */
 uint64_t served_starve(struct served *s, uint64_t n);
 

@@ -106,6 +106,24 @@ TEST(server, that_is_killed_ends_every_call_that_waits)
 	cohort_queue_close(q, COHORT_NOW);
 }
 
+TEST(server, that_came_again_is_dialled_by_the_next_open)
+{
+	struct cohort_queue *old, *q;
+
+	served_begin(&served, "tcp", NULL);
+	old = served_open(&served);
+	put(old, "lost with the server");
+	served_kill(&served);
+	served_again(&served);
+	q = served_open(&served); /* also when nobody has noticed yet */
+	put(q, "x");
+	gets(q, "x", COHORT_NOW);
+	CHECK_EQ(cohort_queue_size(old), COHORT_EPEER);
+	cohort_queue_close(old, COHORT_NOW);
+	cohort_queue_close(q, COHORT_NOW);
+	served_end(&served);
+}
+
 TEST(server, that_is_silent_ends_every_call_by_its_heartbeat)
 {
 	struct cohort_queue *q;
@@ -241,6 +259,43 @@ TEST(server, is_asked_by_many_threads_over_one_connection)
 		CHECK_EQ(g[i].rc, 0);
 	}
 	cohort_queue_close(q, COHORT_NOW);
+	served_end(&served);
+}
+
+static void *joiner_main(void *arg)
+{
+	struct getter *g = arg;
+
+	g->rc = cohort_queue_join(g->q, COHORT_FOREVER);
+	return NULL;
+}
+
+/* Who sleeps in the connection keeps nobody from sending what it takes at once only in part, or from the answer. */
+TEST(server, large_items_go_while_another_thread_waits)
+{
+	const size_t size = (size_t)8 << 20;
+	struct getter g = {.rc = -1};
+	unsigned char *p = calloc(1, size);
+	size_t got = 0;
+
+	served_begin(&served, "tcp", NULL);
+	g.q = served_open(&served);
+	put(g.q, "undone");
+	REQUIRE_EQ(pthread_create(&g.thread, NULL, joiner_main, &g), 0);
+	gets(g.q, "undone", PATIENCE);
+	for (int i = 0; i < 4; i++) {
+		memset(p, i + 1, size);
+		CHECK_EQ(cohort_queue_put_bytes(g.q, p, size, PATIENCE), 0);
+		memset(p, 0, size);
+		CHECK_EQ(cohort_queue_get_into(g.q, p, size, &got, PATIENCE), 0);
+		CHECK(got == size && p[0] == i + 1 && memcmp(p, p + 1, size - 1) == 0);
+	}
+	for (int i = 0; i < 5; i++)
+		CHECK_EQ(cohort_queue_task_done(g.q), 0);
+	pthread_join(g.thread, NULL);
+	CHECK_EQ(g.rc, 0);
+	free(p);
+	cohort_queue_close(g.q, COHORT_NOW);
 	served_end(&served);
 }
 

@@ -86,8 +86,11 @@ int coh_conn_from_fd(struct cohort_conn **out, int fd, enum coh_frame_phase phas
 int coh_conn_from_socket(struct cohort_conn **out, int fd, int family,
     enum coh_frame_phase phase, const char *peer, struct cohort_error *err);
 
-/* C, new and over a socket, has one that is non-blocking: it is made blocking when that saves calls. */
-void coh_conn_socket_unblocked(struct cohort_conn *c);
+/*
+ * C, new and over a socket, has one that was dialled and that a handshake begins on: it is non-blocking, and TCP may hold
+ * small messages back; both are changed when that matters.
+ */
+void coh_conn_socket_dialled(struct cohort_conn *c);
 
 /* From now on frames are judged by PHASE, and sentences name PEER (copied; 0 or -ENOMEM). */
 void coh_conn_set_phase(struct cohort_conn *c, enum coh_frame_phase phase);

@@ -4,7 +4,9 @@
  * The socket stays in blocking mode, so that the usual receive (no deadline, nothing held)
  * is one system call; what must not wait says so call by call (MSG_DONTWAIT).  That also
  * leaves the file description alone, which a parent and a child may share.  One that was dialled
- * comes non-blocking, and is made blocking when a call first wants to sleep in it: many never do.
+ * comes non-blocking, and is made blocking when a call first wants to sleep in it: many never do.  Nor is TCP told
+ * not to hold small messages back (TCP_NODELAY) before it could: it does so while something it sent was not acknowledged, and
+ * the messages of the handshake are each answered.
  *
  * Not so on Unix sockets: who sleeps in recv there is also woken when the peer takes what was
  * sent before (room to write, which recv does not tell apart), to find nothing and sleep
@@ -23,11 +25,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#define ANSWERED 2 /* messages that a client says in the handshake */
 #define BULK 65536 /* a read for more is for the rest of a large message: its bytes are coming */
 
 struct stream_fd {
@@ -35,6 +40,7 @@ struct stream_fd {
 	bool unblocked; /* the description is non-blocking now */
 	bool files; /* and stays so: sendfile knows no other way not to wait */
 	bool polls; /* wait in poll, not in recv */
+	unsigned answered; /* writes that TCP does not hold back, before it is told not to */
 };
 
 /* Wait for EVENTS until DEADLINE: true when there is something to try. */
@@ -160,6 +166,16 @@ static ssize_t stream_fd_send(
 	return sendmsg(s->fd, &m, flags | MSG_NOSIGNAL);
 }
 
+/* Nothing is to be held back from now on. */
+static void stream_fd_now(struct stream_fd *s)
+{
+	int on = 1;
+
+	if (s->answered != 0)
+		(void)setsockopt(s->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on); /* else it is only slower */
+	s->answered = 0;
+}
+
 static ssize_t stream_fd_write_fd(
     void *self, const struct iovec *iov, int n, cohort_time deadline, int fd)
 {
@@ -167,6 +183,10 @@ static ssize_t stream_fd_write_fd(
 	int flags = stream_fd_flags(s, deadline);
 	ssize_t sent;
 
+	if (s->answered > 1)
+		s->answered--;
+	else
+		stream_fd_now(s);
 	for (;;) {
 		sent = stream_fd_send(s, iov, n, flags, fd);
 		if (sent >= 0)
@@ -191,6 +211,7 @@ static ssize_t stream_fd_send_file(
 	off_t at = (off_t)part->offset;
 	ssize_t head, n;
 
+	stream_fd_now(s);
 	if (!s->unblocked && fcntl(s->fd, F_SETFL, fcntl(s->fd, F_GETFL) | O_NONBLOCK) != 0)
 		return -EINVAL;
 	s->unblocked = s->files = true; /* reading and writing wait in poll then */
@@ -257,6 +278,7 @@ int coh_conn_from_socket(struct cohort_conn **out, int fd, int family,
 		s->fd = fd;
 		s->unblocked = s->files = false;
 		s->polls = family == AF_UNIX;
+		s->answered = 0;
 		*out = coh_conn_new(
 		    s->polls ? &stream_unix_ops : &stream_fd_ops, s, phase, peer);
 	}
@@ -281,9 +303,12 @@ int coh_conn_socket(const struct cohort_conn *c)
 	return c->ops == &stream_fd_ops || c->ops == &stream_unix_ops ? stream_fd_fd(c->self) : -1;
 }
 
-void coh_conn_socket_unblocked(struct cohort_conn *c)
+void coh_conn_socket_dialled(struct cohort_conn *c)
 {
-	((struct stream_fd *)c->self)->unblocked = true;
+	struct stream_fd *s = c->self;
+
+	s->unblocked = true;
+	s->answered = s->polls ? 0 : ANSWERED + 1;
 }
 
 bool coh_conn_socket_sleeps(struct cohort_conn *c)
@@ -321,6 +346,7 @@ int coh_conn_release_fd(struct cohort_conn *c)
 	if (c->in.tail != 0 || coh_conn_busy(c))
 		return COHORT_ESTATE;
 	stream_fd_block(c->self);
+	stream_fd_now(c->self);
 	fd = stream_fd_fd(c->self);
 	coh_free(c->self);
 	coh_conn_dispose(c);

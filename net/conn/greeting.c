@@ -130,24 +130,6 @@ static int greeting_broken(struct coh_greeting *g, int code, struct cohort_error
 	return coh_fail(err, code, "handshake: %s", coh_conn_last_error(g->conn)->text);
 }
 
-/* Judge F, which came. */
-static int greeting_feed(
-    struct coh_greeting *g, const struct coh_frame *f, const void *body, struct cohort_error *err)
-{
-	struct coh_tls *tls = coh_stream_tls_end(g->conn);
-	unsigned char binding[COH_TLS_BINDING];
-
-	if (tls != NULL && !g->hs.bound) {
-		int rc = coh_tls_binding(tls, binding);
-
-		if (rc != 0)
-			return coh_fail(err, rc, "handshake with %s: no channel binding",
-			    cohort_conn_peer(g->conn));
-		coh_handshake_bind(&g->hs, binding);
-	}
-	return coh_handshake_feed(&g->hs, f, body, err);
-}
-
 /* Hear what has come.  As coh_greeting_step. */
 static int greeting_hear(struct coh_greeting *g, struct cohort_error *err)
 {
@@ -166,7 +148,7 @@ static int greeting_hear(struct coh_greeting *g, struct cohort_error *err)
 		}
 		if (rc != 0)
 			return greeting_broken(g, rc, err);
-		progress = greeting_feed(g, &f, body, err);
+		progress = coh_handshake_feed(&g->hs, &f, body, err);
 		if (progress == COH_HANDSHAKE_DONE && !server)
 			return progress; /* what follows is the user's */
 	} while (progress >= 0 && coh_conn_unread(g->conn) != 0);

@@ -4,7 +4,8 @@
  * One epoll set holds the listening socket, every stranger and one timer, so that its own
  * descriptor tells a caller's poll or loop when there is anything to do.  A step does what
  * can be done without waiting and hands out one peer at most; what else is ready stays
- * ready (level-triggered), so nothing is queued here.
+ * ready (level-triggered), so nothing is queued here.  Only a stranger who is alone while a caller waits in accept
+ * is beside the set, until that ends.
  *
  * The rule that matters: nobody who has not proved the key costs more than one slot of few,
  * a bounded time from the moment of accept, and 1 KiB at a time.  Who gets a slot is for
@@ -23,6 +24,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <sys/epoll.h>
@@ -135,15 +137,32 @@ static void listener_tick(struct cohort_listener *l)
 	timer_set(l, next);
 }
 
+/* As epoll_wait(2), and the stranger beside the set, if there is one, is told of too. */
+static int listener_wait(const struct cohort_listener *l, struct epoll_event *events, int ms)
+{
+	struct pollfd p[2] = {{.fd = l->epoll, .events = POLLIN}};
+	int n;
+
+	if (l->beside == NULL)
+		return epoll_wait(l->epoll, events, BATCH, ms);
+	p[1] = (struct pollfd){.fd = coh_conn_fd(l->beside->conn), .events = l->beside->watched};
+	n = poll(p, 2, ms);
+	if (n > 0)
+		n = p[0].revents != 0 ? epoll_wait(l->epoll, events, BATCH, 0) : 0;
+	if (n >= 0 && p[1].revents != 0)
+		events[n++] = (struct epoll_event){.data.ptr = l->beside};
+	return n;
+}
+
 /*
  * Wait for something to do for MS at most (< 0: until there is), and do it.  1: there is l->found; 0;
  * -errno.
  */
 static int listener_step(struct cohort_listener *l, int ms, struct cohort_error *err)
 {
-	struct epoll_event events[BATCH];
+	struct epoll_event events[BATCH + 1];
 	bool waiting = false;
-	int rc = 0, n = epoll_wait(l->epoll, events, BATCH, ms);
+	int rc = 0, n = listener_wait(l, events, ms);
 
 	if (n < 0 && errno != EINTR)
 		rc = -errno;
@@ -199,20 +218,20 @@ static int ms_left(cohort_time deadline)
 int cohort_listener_accept(struct cohort_listener *l, struct cohort_conn **conn,
     cohort_time deadline, struct cohort_error *err)
 {
-	int rc, ms = ms_left(deadline);
+	int rc, ms = ms_left(deadline), last = -1;
 
-	*conn = NULL;
-	for (;;) {
+	l->attended = true;
+	for (rc = 0; rc == 0 && last != 0; ms = ms_left(deadline)) {
 		rc = listener_step(l, ms, err);
-		if (rc == 1)
-			*conn = found_take(l);
-		if (rc != 0)
-			return rc > 0 ? 0 : rc;
-		if (ms == 0)
-			return coh_fail(err, COHORT_ETIMEDOUT,
-			    "listener %s: nobody came in time", l->address);
-		ms = ms_left(deadline);
+		last = ms;
 	}
+	l->attended = false;
+	coh_listener_set(l);
+	*conn = rc == 1 ? found_take(l) : NULL;
+	if (rc == 0)
+		return coh_fail(
+		    err, COHORT_ETIMEDOUT, "listener %s: nobody came in time", l->address);
+	return rc == 1 ? 0 : rc;
 }
 
 int cohort_listener_serve(struct cohort_listener *l, cohort_listener_fn fn, void *arg,

@@ -56,8 +56,10 @@ void coh_listener_refuse(struct cohort_listener *l, int fd, int code)
 	close(fd);
 }
 
-static void stranger_free(struct coh_listener_stranger *s)
+static void stranger_free(struct cohort_listener *l, struct coh_listener_stranger *s)
 {
+	if (l->beside == s)
+		l->beside = NULL;
 	coh_greeting_fini(&s->greeting);
 	if (s->conn != NULL) {
 		fd_hang_up(coh_conn_fd(s->conn));
@@ -70,13 +72,33 @@ void coh_listener_drop(
     struct cohort_listener *l, struct coh_listener_stranger *s, enum coh_penalty_why why)
 {
 	coh_strangers_leave(&l->strangers, &s->place, why, cohort_now());
-	stranger_free(s);
+	stranger_free(l, s);
 }
 
 void coh_listener_yield(struct cohort_listener *l, struct coh_listener_stranger *s)
 {
 	coh_strangers_yield(&l->strangers, &s->place, cohort_now());
-	stranger_free(s);
+	stranger_free(l, s);
+}
+
+/* Watch S for EVENTS: in the set of all, or beside it, where one who is alone costs two system calls less. */
+static int stranger_watch(struct cohort_listener *l, struct coh_listener_stranger *s, short events)
+{
+	int op = s->watched == 0 ? EPOLL_CTL_ADD : EPOLL_CTL_MOD;
+
+	s->watched = events;
+	if (op == EPOLL_CTL_ADD && l->attended && l->strangers.count == 1)
+		l->beside = s;
+	return l->beside == s ? 0 : coh_listener_watch(l, op, coh_conn_fd(s->conn), s, events);
+}
+
+void coh_listener_set(struct cohort_listener *l)
+{
+	struct coh_listener_stranger *s = l->beside;
+
+	l->beside = NULL;
+	if (s != NULL && coh_listener_watch(l, EPOLL_CTL_ADD, coh_conn_fd(s->conn), s, s->watched) != 0)
+		coh_listener_drop(l, s, COH_PENALTY_NONE);
 }
 
 /* Begin to greet S, which has its place.  0, or why that cannot be. */
@@ -90,8 +112,7 @@ static int stranger_begin(struct cohort_listener *l, struct coh_listener_strange
 		return rc;
 	s->greeting.hs.config.admit = l->admit;
 	s->greeting.hs.config.admit_arg = l->admit_arg;
-	s->watched = coh_conn_events(s->conn);
-	rc = coh_listener_watch(l, EPOLL_CTL_ADD, coh_conn_fd(s->conn), s, s->watched);
+	rc = stranger_watch(l, s, coh_conn_events(s->conn));
 	return rc == 0 ? 0 : coh_fail_errno(err, -rc, "cannot watch %s", text);
 }
 
@@ -165,7 +186,8 @@ static void stranger_found(struct cohort_listener *l, struct coh_listener_strang
 {
 	last_keep(l, s);
 	coh_greeting_admit(&s->greeting);
-	(void)coh_listener_watch(l, EPOLL_CTL_DEL, coh_conn_fd(s->conn), NULL, 0);
+	if (l->beside != s)
+		(void)coh_listener_watch(l, EPOLL_CTL_DEL, coh_conn_fd(s->conn), NULL, 0);
 	COH_ASSERT(l->found == NULL);
 	l->found = s->conn;
 	s->conn = NULL;
@@ -182,8 +204,7 @@ static enum coh_listener_fate stranger_stays(
 		coh_strangers_spoke(&l->strangers, &s->place);
 	if (events == s->watched)
 		return COH_LISTENER_STAYS;
-	s->watched = events;
-	if (coh_listener_watch(l, EPOLL_CTL_MOD, coh_conn_fd(s->conn), s, events) == 0)
+	if (stranger_watch(l, s, events) == 0)
 		return COH_LISTENER_STAYS;
 	coh_listener_drop(l, s, COH_PENALTY_NONE);
 	return COH_LISTENER_GONE;

@@ -23,6 +23,8 @@ struct cohort_listener {
 	struct coh_identity id;
 	char address[COH_ADDRESS_TEXT];
 	int epoll, timer;
+	bool attended;      /* somebody waits in cohort_listener_accept */
+	struct coh_listener_stranger *beside; /* not in the set: who waits asks for it too; or NULL */
 	int reserve;        /* a descriptor to give up when there is no other */
 	cohort_time paused; /* not accepting until then; 0: accepting */
 	bool crowded;       /* nor until there is room: that is why */
@@ -73,6 +75,9 @@ struct coh_listener_newcomer {
 
 /* Make a stranger of N, whose descriptor is taken in any case. */
 void coh_listener_enter(struct cohort_listener *l, const struct coh_listener_newcomer *n);
+
+/* Whoever is watched beside the set of all joins it. */
+void coh_listener_set(struct cohort_listener *l);
 
 /* Close FD, having told it CODE's byte where that would be understood. */
 void coh_listener_refuse(struct cohort_listener *l, int fd, int code);

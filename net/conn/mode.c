@@ -12,7 +12,6 @@
 
 #include <cohort/listener.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -101,10 +100,6 @@ static int tls_conn(
 	    .certs = s->mode == COH_MODE_TLS_CERTIFICATE ? s->id->certs.loaded : NULL,
 	    .host = s->host,
 	};
-
-	/* A handshake takes many reads: here it pays that they can sleep in the socket. */
-	if (s->role == COH_HANDSHAKE_CLIENT && fcntl(s->fd, F_SETFL, 0) != 0)
-		return coh_fail_errno(err, errno, "connection to %s", s->peer);
 	return coh_stream_tls_conn(out, &config, s->peer, err);
 }
 
@@ -114,7 +109,7 @@ static int clear_conn(
 	int rc = coh_conn_from_socket(out, s->fd, s->family, COH_PHASE_STRANGER, s->peer, err);
 
 	if (rc == 0 && s->role == COH_HANDSHAKE_CLIENT)
-		coh_conn_socket_unblocked(*out);
+		coh_conn_socket_dialled(*out);
 	return rc;
 }
 

@@ -12,8 +12,6 @@
 #include "os/fd.h"
 
 #include <errno.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <poll.h>
 #include <sys/epoll.h>
 
@@ -111,10 +109,6 @@ static int race_begin(struct coh_race *r, int i)
 /* Address I has connected: *FD is its socket. */
 static void race_win(struct coh_race *r, int i, int *fd)
 {
-	int on = 1;
-
-	if (r->where->at[i].sa.ss_family != AF_UNIX)
-		setsockopt(r->fds[i], IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
 	*fd = r->fds[i];
 	r->fds[i] = -1;
 	r->under_way--;

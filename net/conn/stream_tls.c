@@ -12,6 +12,9 @@
 #include "conn/conn_struct.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -19,7 +22,19 @@
 struct stream_tls {
 	struct coh_tls *tls;
 	int fd;
+	bool unblocked; /* dialled: made blocking when a call first sleeps in it */
+	bool delayed;   /* dialled: TCP may hold small messages back, which the handshake has none of (stream_fd.c) */
 };
+
+/* A read, or a write, waits until DEADLINE: may it sleep in the socket? */
+static bool stream_tls_sleeps(struct stream_tls *s, cohort_time deadline)
+{
+	if (deadline != COHORT_FOREVER)
+		return false;
+	if (s->unblocked && fcntl(s->fd, F_SETFL, 0) == 0)
+		s->unblocked = false;
+	return true;
+}
 
 /* Wait for what a read or a write needs until DEADLINE: true when there is something to try. */
 static bool stream_tls_wait(const struct stream_tls *s, bool writing, cohort_time deadline)
@@ -37,10 +52,11 @@ static bool stream_tls_wait(const struct stream_tls *s, bool writing, cohort_tim
 static ssize_t stream_tls_read(void *self, void *p, size_t n, cohort_time deadline)
 {
 	struct stream_tls *s = self;
+	bool sleeps = stream_tls_sleeps(s, deadline);
 	ssize_t got;
 
 	do
-		got = coh_tls_read(s->tls, p, n, deadline == COHORT_FOREVER);
+		got = coh_tls_read(s->tls, p, n, sleeps);
 	while (got == -EAGAIN && stream_tls_wait(s, false, deadline));
 	return got;
 }
@@ -48,10 +64,16 @@ static ssize_t stream_tls_read(void *self, void *p, size_t n, cohort_time deadli
 static ssize_t stream_tls_write(void *self, const struct iovec *iov, int n, cohort_time deadline)
 {
 	struct stream_tls *s = self;
+	bool sleeps = stream_tls_sleeps(s, deadline);
+	int on = 1;
 	ssize_t sent;
 
+	if (s->delayed && coh_tls_done(s->tls)) {
+		(void)setsockopt(s->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on); /* else it is only slower */
+		s->delayed = false;
+	}
 	do
-		sent = coh_tls_write(s->tls, iov, n, deadline == COHORT_FOREVER);
+		sent = coh_tls_write(s->tls, iov, n, sleeps);
 	while (sent == -EAGAIN && stream_tls_wait(s, true, deadline));
 	return sent;
 }
@@ -115,6 +137,7 @@ int coh_stream_tls_conn(struct cohort_conn **out, const struct coh_tls_config *c
 	if (s == NULL)
 		return coh_fail(err, -ENOMEM, "no memory for a connection to %s", peer);
 	s->fd = config->fd;
+	s->unblocked = s->delayed = config->side == COH_TLS_CLIENT;
 	rc = coh_tls_new(&s->tls, config, err);
 	if (rc == 0)
 		*out = coh_conn_new(&stream_tls_ops, s, COH_PHASE_STRANGER, peer);

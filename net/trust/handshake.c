@@ -21,8 +21,8 @@
  *   the peer refused                                                        what its byte means
  * A failure that the peer should hear of leaves a REFUSE to be sent; its byte says little.
  *
- * Inside TLS the hellos are all: there the channel has shown the key or the certificate, what binds
- * the hellos to it is its own binding in the transcript, and whoever comes to hear a hello is DONE.
+ * Inside TLS the hellos are all: there the channel has shown the key or the certificate, nobody else can
+ * say anything in it, and whoever comes to hear a hello is DONE.
  *
  * Derived keys live here only while one MAC is made; between handshakes the authkey guards them.
  */
@@ -136,20 +136,16 @@ static void own_hello(const struct coh_handshake *hs, struct coh_hello *h)
 	memcpy(h->address, c->address, strlen(c->address));
 }
 
-/* SHA-256("cohort-hs1\0" || u32 len CH || CH || u32 len SH || SH || u32 len CB || CB). */
+/* SHA-256("cohort-hs1\0" || u32 len CH || CH || u32 len SH || SH || u32 0): the 0 is for a channel binding. */
 static int make_transcript(struct coh_handshake *hs, struct coh_span ch, struct coh_span sh)
 {
 	static const char label[] = "cohort-hs1";
-	const struct coh_span cb = {hs->binding, hs->bound ? sizeof hs->binding : 0};
-	unsigned char sizes[3][4];
+	unsigned char sizes[3][4] = {{0}};
 	const struct coh_span parts[] = {
-	    {label, sizeof label}, {sizes[0], 4}, ch, {sizes[1], 4}, sh, {sizes[2], 4}, cb};
+	    {label, sizeof label}, {sizes[0], 4}, ch, {sizes[1], 4}, sh, {sizes[2], 4}};
 
-	if (hs->bound != hs->config.inside)
-		return COHORT_ESTATE;
 	coh_put_u32(sizes[0], (uint32_t)ch.size);
 	coh_put_u32(sizes[1], (uint32_t)sh.size);
-	coh_put_u32(sizes[2], (uint32_t)cb.size);
 	return coh_hash_parts(parts, sizeof parts / sizeof *parts, hs->transcript);
 }
 
@@ -543,12 +539,6 @@ int coh_handshake_init(struct coh_handshake *hs, const struct coh_handshake_conf
 	if (config->role == COH_HANDSHAKE_CLIENT)
 		rc = begin_client(hs);
 	return rc < 0 ? coh_fail(err, rc, "handshake with %s: no random bytes", peer_words(hs)) : 0;
-}
-
-void coh_handshake_bind(struct coh_handshake *hs, const unsigned char binding[COH_HANDSHAKE_BINDING])
-{
-	memcpy(hs->binding, binding, sizeof hs->binding);
-	hs->bound = true;
 }
 
 void coh_handshake_fini(struct coh_handshake *hs)

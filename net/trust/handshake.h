@@ -14,7 +14,7 @@
  *   coh_handshake_fini
  *
  * Inside TLS the channel itself is the proof, and the hellos are all that is said: a client is done
- * with the SERVER_HELLO, a server with the CLIENT_HELLO.  coh_handshake_bind before the first feed.
+ * with the SERVER_HELLO, a server with the CLIENT_HELLO.
  *
  * The caller sets the time limit and gives bodies of at most COH_FRAME_STRANGER_MAX bytes.  A
  * server feeds every frame that has come before it sends anything, so that what a client
@@ -39,7 +39,6 @@ struct cohort_key;
 #define COH_HANDSHAKE_UUID 16
 #define COH_HANDSHAKE_SESSION 16
 #define COH_HANDSHAKE_NONCE 32
-#define COH_HANDSHAKE_BINDING 32     /* the channel's own bytes: RFC 9266 */
 #define COH_HANDSHAKE_BODY_MAX 512   /* the longest body it makes or accepts */
 
 enum coh_handshake_role { COH_HANDSHAKE_CLIENT, COH_HANDSHAKE_SERVER };
@@ -125,8 +124,6 @@ struct coh_handshake {
 	bool name_taken; /* so said `admit` */
 	unsigned char nonce[COH_HANDSHAKE_NONCE];
 	unsigned char transcript[32], proof[32];
-	unsigned char binding[COH_HANDSHAKE_BINDING];
-	bool bound;
 	uint8_t out_type; /* 0: nothing to send */
 	size_t out_size;
 	unsigned char out[COH_HANDSHAKE_BODY_MAX];
@@ -139,10 +136,6 @@ struct coh_handshake {
  */
 int coh_handshake_init(struct coh_handshake *hs, const struct coh_handshake_config *config,
     struct cohort_error *err);
-
-/* The channel underneath is this one and no other. */
-void coh_handshake_bind(
-    struct coh_handshake *hs, const unsigned char binding[COH_HANDSHAKE_BINDING]);
 
 /* Wipe it.  A zeroed struct is fine. */
 void coh_handshake_fini(struct coh_handshake *hs);

@@ -572,17 +572,9 @@ short coh_tls_events(const struct coh_tls *t, bool writing)
 	return POLLIN;
 }
 
-int coh_tls_binding(struct coh_tls *t, unsigned char out[COH_TLS_BINDING])
+bool coh_tls_done(const struct coh_tls *t)
 {
-	static const char label[] = "EXPORTER-Channel-Binding"; /* RFC 9266 */
-
-	if (!t->done)
-		return COHORT_ESTATE;
-	if (SSL_export_keying_material(
-		t->ssl, out, COH_TLS_BINDING, label, sizeof label - 1, NULL, 0, 0) == 1)
-		return 0;
-	ERR_clear_error();
-	return -ENOMEM;
+	return t->done;
 }
 
 bool coh_tls_named(const struct coh_tls *t, const char *name)

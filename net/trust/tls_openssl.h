@@ -19,7 +19,6 @@
 #include <sys/types.h>
 #include <sys/uio.h>
 
-#define COH_TLS_BINDING 32 /* bytes of a channel binding */
 
 struct cohort_key;
 struct coh_tls;
@@ -75,8 +74,8 @@ short coh_tls_events(const struct coh_tls *t, bool writing);
  */
 int coh_tls_why(const struct coh_tls *t, struct cohort_error *err);
 
-/* After the handshake: bytes that both ends know and no other connection has.  0, COHORT_ESTATE, -ENOMEM. */
-int coh_tls_binding(struct coh_tls *t, unsigned char out[COH_TLS_BINDING]);
+/* The handshake is over. */
+bool coh_tls_done(const struct coh_tls *t);
 
 /* After the handshake: may the peer call itself NAME?  By the key it may; else its certificate decides. */
 bool coh_tls_named(const struct coh_tls *t, const char *name);

@@ -322,6 +322,28 @@ TEST(listener, can_be_waited_for_and_stepped_with_other_things)
 	cohort_key_free(key);
 }
 
+/* Whom accept watched by itself is watched by the descriptor once accept has given up. */
+TEST(listener, descriptor_tells_of_whom_accept_left_half_way)
+{
+	struct cohort_key *key = hall_key();
+	struct cohort_net_options o = {.key = key};
+	struct hall h = {.listener = listening("tcp://127.0.0.1:0", &o)};
+	struct cohort_wait_item item = {.fd = cohort_listener_fd(h.listener)};
+	struct cohort_conn *c;
+	int fd = hall_stranger(&h);
+
+	CHECK_EQ(cohort_listener_accept(h.listener, &c, cohort_in(50 * COHORT_MS), &err), COHORT_ETIMEDOUT);
+	CHECK_EQ(coh_listener_strangers(h.listener), 1);
+	CHECK_EQ(cohort_wait(&item, 1, COHORT_NOW), 0);
+	hall_say(fd, "no word of ours", 15);
+	CHECK_EQ(cohort_wait(&item, 1, cohort_in(test_span(COHORT_SECOND))), 1);
+	CHECK_EQ(coh_listener_step(h.listener, &c, NULL, &err), 0);
+	CHECK_EQ(coh_listener_strangers(h.listener), 0);
+	close(fd);
+	cohort_listener_close(h.listener);
+	cohort_key_free(key);
+}
+
 TEST(listener, wakes_by_itself_when_a_strangers_time_is_up)
 {
 	struct cohort_key *key = hall_key();

@@ -376,6 +376,36 @@ static void batch_commit(struct coh_ring *r, struct filling *f, unsigned seat)
 	f->pending = 0;
 }
 
+/*
+ * Small ones behind what joined last, up to SEEN: as many as there is room for.  The same as one by one, without what is not
+ * needed for these.
+ */
+static void batch_small(struct coh_ring *r, struct filling *f, uint64_t seen)
+{
+	uint64_t head = f->last.head, place = coh_ring_place(head), most = r->lane_size - sizeof(struct coh_ring_record);
+	const char *base = coh_ring_lane_at(r, f->last.lane);
+	char *to = (char *)f->batch->buffer + f->used;
+	size_t room = f->batch->size - f->used;
+	uint32_t n = 0, there = coh_ring_between(head, seen), wanted = (uint32_t)(f->batch->n - f->n);
+	struct coh_ring_record record;
+
+	for (there = there < wanted ? there : wanted; n < there && place <= most; n++) {
+		memcpy(&record, base + place, sizeof record);
+		if (record.flags != 0 || record.size > r->config.inlined || record.size > room ||
+		    coh_ring_span(record.size) > r->lane_size - place)
+			break;
+		memcpy(to, base + place + sizeof record, record.size);
+		batch_note(f, to, record.size);
+		f->n++;
+		to += record.size;
+		room -= record.size;
+		place += coh_ring_span(record.size);
+	}
+	f->used = f->batch->size - room;
+	f->pending += n;
+	f->last.head = coh_ring_word(coh_ring_count(head) + n, place);
+}
+
 /* Records of LANE from its head on, as many as join.  0: go on with another lane or hand. */
 static int batch_lane(struct coh_ring *r, struct filling *f, const struct coh_ring_next *first)
 {
@@ -387,9 +417,11 @@ static int batch_lane(struct coh_ring *r, struct filling *f, const struct coh_ri
 		if (n.block != 0)
 			return COHORT_ENOTSUP; /* alone, by coh_ring_get */
 		rc = batch_add(f, &n);
-		if (rc != 0 || l->seen == n.head)
+		if (rc == 0)
+			batch_small(r, f, l->seen);
+		if (rc != 0 || f->last.head == l->seen || f->n == f->batch->n)
 			break;
-		rc = coh_ring_record_at(r, first->lane, n.head, &n);
+		rc = coh_ring_record_at(r, first->lane, f->last.head, &n);
 	}
 	return rc;
 }

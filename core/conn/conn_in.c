@@ -22,6 +22,7 @@
 #include <string.h>
 
 #define READ_AHEAD ((size_t)64 << 10)   /* one read; a socket hands over little more at once */
+#define READ_RESTED ((size_t)1000)      /* likewise where only signs of life came: an allocation that costs nothing */
 #define READ_STRANGER ((size_t)2 << 10) /* a frame before authentication and a little more */
 #define LARGE ((size_t)16 << 10)        /* from here moving bytes costs more than one more read */
 #define KEEP_MAX ((size_t)4 << 20)      /* what a large message may leave behind */
@@ -36,7 +37,7 @@ static size_t in_held(const struct coh_conn_in *in)
 
 static size_t in_least(const struct cohort_conn *c)
 {
-	return c->phase == COH_PHASE_STRANGER ? READ_STRANGER : READ_AHEAD;
+	return c->phase == COH_PHASE_STRANGER ? READ_STRANGER : c->in.rested ? READ_RESTED : READ_AHEAD;
 }
 
 static void in_drop(struct coh_conn_in *in, size_t n)
@@ -225,6 +226,14 @@ static int in_drain(struct cohort_conn *c)
 	return 0;
 }
 
+/* One read brought N bytes. */
+static void in_came(struct coh_conn_in *in, size_t n)
+{
+	in->tail += n;
+	in->most = n > in->most ? n : in->most;
+	in->rested = in->rested && in->tail < in->cap;
+}
+
 /* Read once towards a frame of NEED bytes. */
 static int in_fill(struct cohort_conn *c, size_t need, cohort_time deadline)
 {
@@ -239,7 +248,7 @@ static int in_fill(struct cohort_conn *c, size_t need, cohort_time deadline)
 	n = c->in.ended ? c->in.end : in_read(c, room, deadline);
 	c->in.drained = n > 0 && (size_t)n < room;
 	if (n > 0) {
-		c->in.tail += (size_t)n;
+		in_came(&c->in, (size_t)n);
 		return in_drain(c);
 	}
 	if (n == -EAGAIN) {
@@ -613,6 +622,8 @@ void coh_conn_rest(struct cohort_conn *c)
 
 	in_settle(c);
 	coh_conn_block_calm(c, COH_CONN_RESTS);
+	in->rested = in->most < READ_RESTED;
+	in->most = 0;
 	if (in_held(in) == 0) {
 		coh_free(in->data);
 		in->data = NULL;
@@ -627,12 +638,12 @@ void coh_conn_rest(struct cohort_conn *c)
 	coh_conn_out_rest(&c->out);
 }
 
-int coh_conn_feed_room(struct cohort_conn *c, size_t n)
+size_t coh_conn_feed_room(struct cohort_conn *c)
 {
 	size_t room;
 
 	in_settle(c);
-	return in_room(c, in_held(&c->in) + n, &room);
+	return in_room(c, in_held(&c->in) + 1, &room) == 0 ? room : 0;
 }
 
 void coh_conn_feed(struct cohort_conn *c, const void *p, ssize_t got)
@@ -645,7 +656,7 @@ void coh_conn_feed(struct cohort_conn *c, const void *p, ssize_t got)
 		return;
 	}
 	memcpy(in->data + in->tail, p, (size_t)got);
-	in->tail += (size_t)got;
+	in_came(in, (size_t)got);
 	in->total += (size_t)got;
 	if (c->session.on)
 		coh_session_heard(&c->session);

@@ -193,10 +193,10 @@ bool coh_conn_socket_sleeps(struct cohort_conn *c);
  */
 ssize_t coh_conn_socket_recv(const struct cohort_conn *c, void *p, size_t n, cohort_time deadline);
 
-/* Room in C to be fed N bytes.  0 or -ENOMEM. */
-int coh_conn_feed_room(struct cohort_conn *c, size_t n);
+/* Of how many bytes C can be fed; 0: there is no memory. */
+size_t coh_conn_feed_room(struct cohort_conn *c);
 
-/* What a receive for C returned: GOT bytes at P, for which there is room, or its end. */
+/* What a receive for C returned: GOT bytes at P, no more than there was room for, or its end. */
 void coh_conn_feed(struct cohort_conn *c, const void *p, ssize_t got);
 
 /*

@@ -40,6 +40,8 @@ struct coh_conn_in {
 	const unsigned char *block; /* where its body is when not behind the header: see conn_block.h */
 	unsigned int reads;
 	unsigned int calm; /* reads since a message last needed more than the least capacity */
+	size_t most;       /* bytes that one read brought since C last rested */
+	bool rested;       /* and there were few: the next read is for few too */
 	bool drained;      /* the last read took all there was */
 	bool ended;        /* the stream said END, behind what is held */
 	ssize_t end;       /* 0 or -errno */

@@ -260,13 +260,16 @@ static int remote_send(struct coh_remote *r, struct coh_frame *f, const struct i
 static int remote_receive(struct coh_remote *r, cohort_time deadline)
 {
 	unsigned char bytes[DIRECT];
-	size_t room = coh_conn_unread(r->conn) == 0 ? sizeof bytes : 0; /* the rest is read into its place */
+	size_t room = coh_conn_feed_room(r->conn);
 	ssize_t got;
 
-	if (coh_conn_feed_room(r->conn, sizeof bytes) != 0) {
+	if (room == 0) {
 		r->crowded = true; /* by the engine, until the next beat */
 		return 0;
 	}
+	room = room < sizeof bytes ? room : sizeof bytes;
+	if (coh_conn_unread(r->conn) != 0)
+		room = 0; /* only wait: the rest is read into its place */
 	r->reading = true;
 	coh_engine_unlock();
 	got = coh_conn_socket_recv(r->conn, bytes, room, deadline);

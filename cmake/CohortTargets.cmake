@@ -22,6 +22,8 @@ endfunction()
 # cohort_fault_test(NAME LABEL FILE...): the same, linked with the library that can be made to die (core/sync/fault.h).
 function(cohort_fault_test name label)
   cohort_test_with(cohort_faulty ${name} "${label}" ${ARGN})
+  # Where they died: tests/fault/points.sh.
+  set_tests_properties(${name} PROPERTIES FIXTURES_SETUP deaths ENVIRONMENT COHORT_FAULT_LOG=${CMAKE_CURRENT_BINARY_DIR}/${name}.deaths)
 endfunction()
 
 function(cohort_test_with library name label)

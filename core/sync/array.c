@@ -1,5 +1,6 @@
 /* array.c - many values of one type in shared memory: Array, RawArray; of type c also as text. */
 #include "base/object.h"
+#include "sync/fault.h"
 #include "sync/typed.h"
 
 #include <limits.h>
@@ -149,6 +150,8 @@ int cohort_array_set_text(struct cohort_array *a, const char *text, cohort_time 
 	rc = coh_typed_enter(t, deadline);
 	if (rc != 0 && rc != COHORT_EOWNERDEAD)
 		return rc;
+	COH_FAULT("array.text.held");
 	memcpy(t->at, text, length + (length < t->count));
+	COH_FAULT("array.text.done");
 	return coh_typed_leave(t, rc != 0 ? rc : (int)length);
 }

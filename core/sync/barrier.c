@@ -194,6 +194,7 @@ static void mend(struct barrier_cell *c)
 	for (uint32_t i = 0; i < top; i++)
 		open += atomic_load(&c->roster.slot[i].state) == OPEN;
 	atomic_store(&c->count, open);
+	COH_FAULT("barrier.mend.counted");
 }
 
 /* The lock inside, and what has become of the barrier by then.  0 or COHORT_ETIMEDOUT. */

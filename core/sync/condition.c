@@ -166,6 +166,7 @@ static int notify_turns(struct condition_cell *c, int n)
 		uint32_t at = (first + i) % top;
 
 		if (notify_one(&c->roster.slot[at])) {
+			COH_FAULT("condition.notify.turn");
 			c->next = at + 1;
 			told++;
 		}

@@ -165,6 +165,7 @@ static int put(struct cohort_dict *d, const struct coh_dict_table *t,
 	if (old != NULL && is_word(old) && value.size == sizeof word) {
 		memcpy(&word, value.data, sizeof word);
 		atomic_store_explicit(word_of(old), word, memory_order_release);
+		COH_FAULT("dict.put.word");
 		return 0;
 	}
 	if (value.size > COH_HEAP_MAX)
@@ -182,6 +183,7 @@ static int put(struct cohort_dict *d, const struct coh_dict_table *t,
 	e->value_size = value.size;
 	e->key_size = (uint32_t)key.size;
 	e->spare = 0;
+	COH_FAULT("dict.put.head");
 	atomic_store_explicit(&e->next[t->side],
 	    old != NULL ? atomic_load_explicit(&old->next[t->side], memory_order_relaxed) : 0,
 	    memory_order_relaxed);

@@ -72,6 +72,7 @@ int coh_dict_change(
 	step->where = (uintptr_t)link - (uintptr_t)d->data.shared.segment.header;
 	step->what = what;
 	step->count = count;
+	COH_FAULT("dict.step.half");
 	step->doomed = doomed;
 	COH_FAULT("dict.step.noted");
 	atomic_store_explicit(&step->counts, 1, memory_order_release);
@@ -124,6 +125,7 @@ static int new_table(struct cohort_dict *d, unsigned bits, unsigned side, uint64
 	if (buckets == NULL)
 		return COHORT_ESEGMENT;
 	memset(buckets, 0, (size_t)8 << bits);
+	COH_FAULT("dict.table.empty");
 	*word = place | (uint64_t)bits << COH_DICT_BITS_SHIFT | side;
 	return 0;
 }
@@ -216,6 +218,7 @@ static int copy_chain(
 		bucket = bucket_of(new, e->order);
 		atomic_store_explicit(&e->next[1 - side],
 		    atomic_load_explicit(bucket, memory_order_relaxed), memory_order_relaxed);
+		COH_FAULT("dict.grow.linked");
 		atomic_store_explicit(bucket, place, memory_order_relaxed);
 		place = atomic_load_explicit(&e->next[side], memory_order_relaxed);
 	}

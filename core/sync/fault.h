@@ -16,6 +16,9 @@ void coh_fault_arm(const char *prefix, unsigned long n);
 /* Points with that prefix passed since; and the names of all points passed so far, each once (at most N). */
 unsigned long coh_fault_count(void);
 int coh_fault_names(const char **names, int n);
+/* From now on this process and those it forks note points in one place; and which of them were passed without a death there. */
+void coh_fault_share(void);
+int coh_fault_spared(const char **names, int n);
 #else
 #define COH_FAULT(point) ((void)0)
 #endif

@@ -132,7 +132,9 @@ static void write_used(
     const struct coh_heap_view *v, const struct want *w, uint64_t offset, uint64_t size)
 {
 	*w->at = offset + HEAD; /* before anybody has the block: no death comes between */
+	COH_FAULT("heap.alloc.noted");
 	atomic_store_explicit(&coh_heap_block(v, offset)->link, w->owner, memory_order_release);
+	COH_FAULT("heap.alloc.owned");
 	coh_heap_set_head(v, offset, size | USED | (size - HEAD - w->asked) << SLACK_SHIFT);
 }
 
@@ -143,6 +145,7 @@ static void taken(const struct coh_heap_view *v, uint64_t offset)
 	coh_heap_set_bit(v, offset, true);
 	COH_FAULT("heap.alloc.bit");
 	v->heap->used += coh_heap_size(coh_heap_head(v, offset));
+	COH_FAULT("heap.alloc.used");
 	v->heap->blocks++;
 }
 
@@ -163,8 +166,10 @@ static void take_free(
 		coh_heap_set_head(v, block + size, rest);
 	COH_FAULT("heap.alloc.rest");
 	write_used(v, w, block, size); /* commits, if it is in front */
+	COH_FAULT("heap.alloc.written");
 	if (front != 0) {
 		coh_heap_set_after_free(v, block, true);
+		COH_FAULT("heap.alloc.front");
 		coh_heap_set_head(v, offset, front); /* commits */
 		coh_heap_enlist(v, offset, front);
 	}
@@ -219,6 +224,7 @@ static int take_top(const struct coh_heap_view *v, const struct want *w)
 	write_used(v, w, block, w->size);
 	if (gap != 0) {
 		coh_heap_set_after_free(v, block, true);
+		COH_FAULT("heap.alloc.gap");
 		coh_heap_set_head(v, top, gap);
 	}
 	COH_FAULT("heap.alloc.behind");
@@ -308,6 +314,7 @@ static void release(const struct coh_heap_view *v, uint64_t offset, uint64_t hea
 	if (v->heap->broken != 0)
 		return;
 	v->heap->used -= coh_heap_size(head);
+	COH_FAULT("heap.free.used");
 	v->heap->blocks--;
 	if (end == coh_heap_top(v)) {
 		atomic_store_explicit(&v->heap->top, begin, memory_order_release); /* commits */
@@ -325,6 +332,7 @@ static void release(const struct coh_heap_view *v, uint64_t offset, uint64_t hea
 	coh_heap_set_head(v, begin, end - begin); /* commits */
 	COH_FAULT("heap.free.committed");
 	coh_heap_set_after_free(v, end, true);
+	COH_FAULT("heap.free.after");
 	coh_heap_enlist(v, begin, end - begin);
 }
 

@@ -8,6 +8,7 @@
  *
  * Nothing here outlives a death in the middle: heap.c then makes it anew.
  */
+#include "sync/fault.h"
 #include "sync/heap_priv.h"
 
 #include <string.h>
@@ -57,7 +58,9 @@ static void put_small(const struct coh_heap_view *v, uint64_t offset, uint64_t s
 	set_next(b, *first);
 	if (*first != 0)
 		at(v, *first)->prev = offset;
+	COH_FAULT("heap.bins.linked");
 	*first = offset;
+	COH_FAULT("heap.bins.first");
 	v->heap->small_map |= UINT64_C(1) << (size / GRAIN);
 }
 
@@ -73,6 +76,7 @@ static void take_small(const struct coh_heap_view *v, uint64_t offset, uint64_t 
 		h->small[size / GRAIN] = next;
 	if (next != 0)
 		at(v, next)->prev = b->prev;
+	COH_FAULT("heap.bins.taken");
 	if (h->small[size / GRAIN] == 0)
 		h->small_map &= ~(UINT64_C(1) << (size / GRAIN));
 }
@@ -86,6 +90,7 @@ static void put_behind(const struct coh_heap_view *v, uint64_t first, uint64_t o
 	set_next(at(v, offset), next);
 	if (next != 0)
 		at(v, next)->prev = offset;
+	COH_FAULT("heap.bins.behind");
 	set_next(at(v, first), offset);
 }
 
@@ -111,6 +116,7 @@ static void put_big(const struct coh_heap_view *v, uint64_t offset, uint64_t siz
 	b->parent = parent;
 	set_next(b, 0);
 	*link = offset;
+	COH_FAULT("heap.bins.hung");
 	v->heap->big_map |= UINT64_C(1) << bin;
 }
 
@@ -131,6 +137,7 @@ static uint64_t take_leaf(const struct coh_heap_view *v, uint64_t offset)
 	}
 	if (leaf != 0)
 		up->child[up->child[1] == leaf] = 0;
+	COH_FAULT("heap.bins.leaf");
 	return leaf;
 }
 
@@ -150,6 +157,7 @@ static void replace(const struct coh_heap_view *v, unsigned bin, uint64_t offset
 		return;
 	b = at(v, replace);
 	b->parent = old->parent;
+	COH_FAULT("heap.bins.replaced");
 	for (int side = 0; side < 2; side++) {
 		b->child[side] = old->child[side];
 		if (b->child[side] != 0)

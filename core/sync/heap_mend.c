@@ -35,6 +35,7 @@ static uint64_t mend_block(const struct coh_heap_view *v, struct mend *m, uint64
 	if ((head & USED) == 0) {
 		m->free = m->free != 0 ? m->free : offset;
 		coh_heap_set_head(v, m->free, offset + size - m->free); /* commits */
+		COH_FAULT("heap.mend.joined");
 		return offset + size;
 	}
 	if (m->free != 0)
@@ -43,6 +44,7 @@ static uint64_t mend_block(const struct coh_heap_view *v, struct mend *m, uint64
 	m->free = 0;
 	v->heap->used += size;
 	v->heap->blocks++;
+	COH_FAULT("heap.mend.counted");
 	mend_bits(v, m, coh_heap_grain(v, offset), true);
 	return offset + size;
 }
@@ -71,6 +73,7 @@ int coh_heap_mend(const struct coh_heap_view *v)
 	}
 	if (m.free != 0)
 		atomic_store_explicit(&v->heap->top, m.free, memory_order_release); /* commits */
+	COH_FAULT("heap.mend.top");
 	mend_bits(v, &m, bits_end(v) / 64 * 64 + 64, false);
 	return v->heap->broken != 0 ? COHORT_ESEGMENT : 0;
 }

@@ -115,6 +115,7 @@ static void write_version(
 	struct version *v = &s->version[which];
 
 	v->type = item->type;
+	COH_FAULT("list.set.type");
 	v->size = has_bytes(item->type) ? item->size : 0;
 	v->number = item->type == COHORT_ITEM_NONE ? 0 : (uint64_t)item->number;
 	if (item->type == COHORT_ITEM_DOUBLE)

@@ -122,6 +122,7 @@ uint32_t coh_lock_drop(struct coh_lock_cell *l)
 	uint32_t depth = l->depth;
 
 	l->depth = 0;
+	COH_FAULT("lock.drop.none");
 	coh_mutex_unlock(&l->mutex);
 	return depth;
 }
@@ -131,6 +132,7 @@ int coh_lock_retake(struct coh_lock_cell *l, uint32_t depth)
 	int rc = coh_mutex_lock(&l->mutex, COHORT_FOREVER);
 
 	COH_ASSERT(rc == 0 || rc == COHORT_EOWNERDEAD);
+	COH_FAULT("lock.retake.taken");
 	l->depth = depth;
 	return rc;
 }

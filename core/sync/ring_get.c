@@ -227,6 +227,7 @@ static int get_copy(struct coh_ring *r, const struct get *g)
 		return rc;
 	block = coh_ring_hand_at(r, g->hand)->block;
 	coh_ring_own(r, block);
+	COH_FAULT("ring.get.owned");
 	coh_ring_owe(r, g->seat, 1);
 	coh_ring_hand_free(r, g->hand);
 	coh_ring_announce_room(r);
@@ -372,6 +373,7 @@ static void batch_commit(struct coh_ring *r, struct filling *f, unsigned seat)
 		return;
 	coh_ring_owe(r, seat, f->pending);
 	coh_ring_advance(r, &f->last);
+	COH_FAULT("ring.get.batch");
 	r->shared->lane[f->last.lane].gets += f->pending - 1;
 	f->pending = 0;
 }
@@ -452,7 +454,7 @@ static int batch_once(struct coh_ring *r, struct filling *f, unsigned seat, coho
 		return rc == COHORT_ETIMEDOUT ? COHORT_EEMPTY : rc;
 	rc = batch_locked(r, f, seat);
 	coh_ring_unlock_get(r);
-	COH_FAULT("ring.get.unlocked");
+	COH_FAULT("ring.get.batched");
 	if (f->n > 0) {
 		coh_gate_open(&r->shared->watch.room, f->n);
 		coh_gate_open(&r->shared->watch.left, INT_MAX);

@@ -106,6 +106,7 @@ int coh_ring_hand_new(struct coh_ring *r, enum coh_ring_state state, bool cell)
 		g->free = h->next;
 	else
 		g->used++;
+	COH_FAULT("ring.hand.new");
 	h->deliveries = 0;
 	return (int)i;
 }
@@ -120,7 +121,9 @@ void coh_ring_hand_free(struct coh_ring *r, uint32_t i)
 	COH_FAULT("ring.hand.free");
 	if (was != COH_RING_FREE)
 		tally_add(r, was, UINT32_MAX);
+	COH_FAULT("ring.hand.counted");
 	h->next = g->free;
+	COH_FAULT("ring.hand.listed");
 	g->free = i + 1;
 }
 
@@ -147,7 +150,9 @@ void coh_ring_hand_fill(struct coh_ring *r, uint32_t i, const struct coh_ring_ne
 	state_set(h, state);
 	COH_FAULT("ring.hand.noted");
 	coh_ring_own(r, n->block);
+	COH_FAULT("ring.hand.owned");
 	tally_add(r, state, 1);
+	COH_FAULT("ring.hand.tallied");
 	if (n->hand == NULL)
 		coh_ring_advance(r, n);
 	else
@@ -157,6 +162,7 @@ void coh_ring_hand_fill(struct coh_ring *r, uint32_t i, const struct coh_ring_ne
 void coh_ring_drop(struct coh_ring *r, const struct coh_ring_next *n)
 {
 	coh_ring_own(r, n->block);
+	COH_FAULT("ring.drop.owned");
 	if (n->hand == NULL) {
 		coh_ring_advance(r, n);
 	} else {
@@ -178,6 +184,7 @@ bool coh_ring_hand_back(struct coh_ring *r, uint32_t i)
 	if (fails || atomic_load(&r->shared->watch.shut) > 1) {
 		g->failed += fails;
 		g->dropped += !fails;
+		COH_FAULT("ring.hand.failed");
 		coh_ring_own(r, block);
 		coh_ring_announce_room(r);
 		coh_ring_hand_free(r, i);
@@ -188,6 +195,7 @@ bool coh_ring_hand_back(struct coh_ring *r, uint32_t i)
 	state_set(h, COH_RING_BACK);
 	COH_FAULT("ring.hand.back");
 	tally_add(r, was, UINT32_MAX);
+	COH_FAULT("ring.hand.between");
 	tally_add(r, COH_RING_BACK, 1);
 	g->returned++;
 	return true;
@@ -291,6 +299,7 @@ int coh_ring_ack(struct coh_ring *r, uint64_t id)
 	if (i >= 0) {
 		block = coh_ring_hand_at(r, (uint32_t)i)->block;
 		coh_ring_own(r, block);
+		COH_FAULT("ring.ack.owned");
 		coh_ring_announce_room(r);
 		coh_ring_hand_free(r, (uint32_t)i);
 		last = coh_ring_unfinished(r) == 0;

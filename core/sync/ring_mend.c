@@ -33,6 +33,7 @@ void coh_ring_mend_put(struct coh_ring *r)
 	for (unsigned i = 0; i < r->config.priorities; i++) {
 		s->lane[i].limit = 0;
 		s->lane[i].puts = coh_ring_catch_up(s->lane[i].puts, atomic_load(&s->lane[i].tail));
+		COH_FAULT("ring.mend.puts");
 		mend_turns(&s->lane[i]);
 	}
 	atomic_store(&s->watch.dirty, 1);
@@ -57,6 +58,7 @@ static void mend_hands(struct coh_ring *r)
 		if ((state == COH_RING_LENT || state == COH_RING_GETTING) && hand_torn(r, h)) {
 			state = COH_RING_FREE;
 			atomic_store(&h->state, state);
+			COH_FAULT("ring.mend.torn");
 		}
 		counts[state]++;
 		used = state != COH_RING_FREE ? i + 1 : used;
@@ -71,8 +73,10 @@ static void mend_hands(struct coh_ring *r)
 	}
 	for (uint32_t i = used; i < hands && i <= g->used; i++)
 		coh_ring_hand_at(r, i)->next = 0;
+	COH_FAULT("ring.mend.listed");
 	g->free = free;
 	g->used = used;
+	COH_FAULT("ring.mend.used");
 	atomic_store(&g->lent, counts[COH_RING_LENT]);
 	atomic_store(&g->getting, counts[COH_RING_GETTING]);
 	atomic_store(&r->shared->watch.back, counts[COH_RING_BACK]);
@@ -88,6 +92,7 @@ void coh_ring_mend_get(struct coh_ring *r)
 		s->lane[i].seen = atomic_load(&s->lane[i].head);
 		s->lane[i].gets = coh_ring_catch_up(s->lane[i].gets, s->lane[i].seen);
 	}
+	COH_FAULT("ring.mend.gets");
 	mend_hands(r);
 	for (unsigned i = 0; i < COH_RING_SEATS; i++) {
 		struct coh_ring_seat *at = &s->seat[i];
@@ -98,6 +103,7 @@ void coh_ring_mend_get(struct coh_ring *r)
 	}
 	for (int b = 0; b < COH_RING_BELLS; b++)
 		atomic_store(&s->watch.listeners[b], listeners[b]);
+	COH_FAULT("ring.mend.listeners");
 	atomic_store(&s->watch.dirty, 1);
 	COH_FAULT("ring.mend.get");
 }
@@ -188,6 +194,7 @@ int coh_ring_sweep(struct coh_ring *r)
 	if (rc != 0)
 		return rc;
 	if (atomic_exchange(&r->shared->watch.dirty, 0) != 0) {
+		COH_FAULT("ring.sweep.begin");
 		rc = places_held(r, &p);
 		if (rc == 0)
 			blocks_free_lost(r, &p);

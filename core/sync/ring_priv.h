@@ -315,6 +315,7 @@ void coh_ring_free(struct coh_ring *r, uint64_t block);
 static inline void coh_ring_owe(struct coh_ring *r, unsigned seat, uint32_t n)
 {
 	r->shared->seat[seat].owed += n;
+	COH_FAULT("ring.owe.seat");
 	r->shared->get.owed += n;
 }
 

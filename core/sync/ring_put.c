@@ -131,6 +131,7 @@ static bool admit(struct coh_ring *r, const struct put *p)
 			return false;
 	}
 	side->slots--;
+	COH_FAULT("ring.put.admitted");
 	side->budget -= all;
 	return true;
 }
@@ -168,9 +169,11 @@ static void turn(struct coh_ring *r, unsigned lane, uint64_t tail, uint64_t to)
 	l->turn[l->turns % COH_RING_TURNS] = (struct coh_ring_turn){
 	    .count = coh_ring_catch_up(l->puts, tail), .from = coh_ring_place(tail), .to = to};
 	atomic_signal_fence(memory_order_seq_cst); /* in this order for who finds it after our death */
+	COH_FAULT("ring.put.turning");
 	l->turns++;
 	COH_FAULT("ring.put.turn");
 	memcpy(coh_ring_lane_at(r, lane) + coh_ring_place(tail), &skip, sizeof skip);
+	COH_FAULT("ring.put.turned");
 }
 
 /* Up to pages nobody has used. */
@@ -234,6 +237,7 @@ static inline int put_write(struct coh_ring *r, const struct put *p, uint64_t *t
 	}
 	at = coh_ring_lane_at(r, p->lane) + place;
 	memcpy(at, &p->record, sizeof p->record);
+	COH_FAULT("ring.put.headed");
 	memcpy(at + sizeof p->record, p->data, p->size);
 	coh_ring_claim(at + bytes + AHEAD);
 	COH_FAULT("ring.put.written");
@@ -485,9 +489,10 @@ static int many_small(struct coh_ring *r, const struct many *m, int written, uin
 		place += bytes;
 		budget -= bytes;
 		coh_ring_claim(base + place + AHEAD);
-		COH_FAULT("ring.put.written");
+		COH_FAULT("ring.many.written");
 	}
 	side->slots = slots;
+	COH_FAULT("ring.many.admitted");
 	side->budget = budget;
 	*tail = coh_ring_word(coh_ring_count(*tail) + (uint32_t)(i - written), place);
 	return i - written;

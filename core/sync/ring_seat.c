@@ -58,6 +58,7 @@ int coh_ring_task_done(struct coh_ring *r, unsigned seat)
 	s = r->shared->get.owed != 0 ? debtor(r, seat) : NULL;
 	if (s != NULL) {
 		s->owed--;
+		COH_FAULT("ring.done.seat");
 		r->shared->get.owed--;
 		last = coh_ring_unfinished(r) == 0;
 	}
@@ -114,6 +115,7 @@ int coh_ring_sit(struct coh_ring *r)
 		seat = seat_find(r);
 		if (seat > 0)
 			atomic_store(&r->shared->seat[seat].party, coh_party_self());
+		COH_FAULT("ring.seat.taken");
 		coh_ring_unlock_both(r);
 	}
 	return seat;
@@ -185,6 +187,7 @@ static void seat_settle(struct coh_ring *r, unsigned seat, struct coh_ring_settl
 		}
 	}
 	s->get.owed -= at->owed < s->get.owed ? at->owed : s->get.owed;
+	COH_FAULT("ring.seat.forgiven");
 	at->owed = 0;
 	done->last = coh_ring_unfinished(r) == 0;
 }
@@ -197,10 +200,12 @@ static void seat_free(struct coh_ring *r, unsigned seat)
 	for (int i = 0; i < COH_RING_BELLS; i++)
 		if (at->listens & 1u << i)
 			atomic_fetch_sub(&r->shared->watch.listeners[i], 1);
+	COH_FAULT("ring.seat.deaf");
 	at->listens = 0;
 	at->generation++;
 	COH_FAULT("ring.seat.settled");
 	atomic_store(&at->party, 0);
+	COH_FAULT("ring.seat.free");
 }
 
 /* After the locks. */
@@ -271,6 +276,7 @@ int64_t coh_ring_shutdown(struct coh_ring *r, bool now)
 	while (now && (end = coh_ring_find(r, &n)) == 0) {
 		coh_ring_drop(r, &n);
 		r->shared->get.dropped++;
+		COH_FAULT("ring.shutdown.dropped");
 		dropped++;
 	}
 	coh_ring_announce_items(r);

@@ -221,6 +221,7 @@ void coh_ring_ring_room(struct coh_ring *r)
 	if (side->rung != 0)
 		return;
 	coh_bell_ring(r->bell[COH_RING_ROOM]);
+	COH_FAULT("ring.room.rung");
 	side->rung = 1;
 }
 
@@ -243,6 +244,7 @@ void coh_ring_hush_room(struct coh_ring *r)
 		return;
 	if (atomic_load(&r->shared->watch.shut) == 0) {
 		r->shared->get.rung = 0;
+		COH_FAULT("ring.room.hush");
 		coh_bell_hush(r->bell[COH_RING_ROOM]);
 	}
 	coh_ring_unlock_get(r);
@@ -257,7 +259,9 @@ int coh_ring_listen(struct coh_ring *r, unsigned seat, enum coh_ring_bell which)
 		return rc;
 	if (!(s->listens & 1u << which)) {
 		s->listens |= 1u << which;
+		COH_FAULT("ring.listen.said");
 		atomic_fetch_add(&r->shared->watch.listeners[which], 1);
+		COH_FAULT("ring.listen.counted");
 		coh_bell_ring(r->bell[which]);
 		if (which == COH_RING_ITEMS)
 			r->shared->put.rung = 1;

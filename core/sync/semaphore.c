@@ -331,6 +331,7 @@ static void give_for_others(struct semaphore_cell *c, uint64_t n)
 	uint64_t part = lesser(n, c->used);
 
 	c->used -= part;
+	COH_FAULT("semaphore.give.used");
 	n -= part;
 	for (uint32_t i = 0; i < rows(c) && n > 0; i++) {
 		part = lesser(n, c->row[i].held);
@@ -410,6 +411,7 @@ void cohort_semaphore_close(struct cohort_semaphore *s)
 		r = row_of(c, coh_party_self());
 		if (r != NULL) {
 			r->held -= lesser(r->held, took);
+			COH_FAULT("semaphore.close.held");
 			count(c);
 		}
 		unlock(c, INT_MAX);

@@ -238,6 +238,7 @@ static void store_raw(const struct coh_typed *t, char *to, const char *in, size_
 		T one;                                                                             \
 		memcpy(&one, in + i * sizeof(T), sizeof(T));                                       \
 		atomic_store((_Atomic T *)(void *)(to + i * sizeof(T)), one);                      \
+		COH_FAULT("typed.set.one");                                                        \
 	}                                                                                          \
 	return
 	switch (t->size) {

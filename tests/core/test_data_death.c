@@ -20,7 +20,7 @@ struct scene {
 	_Atomic int key;                   /* in whose step it is; -1: none */
 	_Atomic long old[KEYS], new[KEYS]; /* -1: absent; else what its value is made of */
 	_Atomic bool stop;
-	_Atomic int rounds, points;
+	_Atomic int rounds;
 };
 
 static struct scene *scene_open(void)
@@ -36,6 +36,7 @@ static struct scene *scene_open(void)
 	for (int k = 0; k < KEYS; k++)
 		s->old[k] = s->new[k] = -1;
 	s->key = -1;
+	coh_fault_share();
 	return s;
 }
 
@@ -163,6 +164,26 @@ static bool killed(pid_t pid)
 	return status != 0;
 }
 
+/* Points of the prefix at which nobody died by chance. */
+static void try_spared(struct scene *s, void (*victim)(void *), void (*judge)(struct scene *))
+{
+	const char *names[512], *prefix = s->prefix;
+	int n = coh_fault_spared(names, 512);
+
+	s->fatal = 1;
+	for (int i = 0; i < n; i++) {
+		bool died = strncmp(names[i], prefix, strlen(prefix)) != 0;
+
+		s->prefix = names[i];
+		for (int tries = 0; tries < 20 && !died; tries++) {
+			s->skip = (unsigned)test_random_below(500);
+			died = killed(sync_fork(victim, s));
+			judge(s);
+		}
+	}
+	s->prefix = prefix;
+}
+
 static int campaign(
     struct scene *s, void (*victim)(void *), void (*judge)(struct scene *), unsigned most)
 {
@@ -174,6 +195,7 @@ static int campaign(
 		died += killed(sync_fork(victim, s));
 		judge(s);
 	}
+	try_spared(s, victim, judge);
 	return died;
 }
 
@@ -344,29 +366,91 @@ TEST(data_death, of_a_maker_leaves_no_name)
 	scene_close(s);
 }
 
-static void note_points(void *arg)
-{
-	struct scene *s = arg;
-	const char *names[512];
-	int n;
+/* ---- who mends ---- */
 
-	coh_fault_arm("dict.", 0);
-	grow_and_clear(s);
-	for (int i = 0; i < 100; i++) {
-		dict_step(s, (int)test_random_below(KEYS));
-		list_step(s, (int)test_random_below(KEYS));
-	}
-	n = coh_fault_names(names, 512);
-	for (int i = 0; i < n; i++)
-		s->points +=
-		    strncmp(names[i], "dict.", 5) == 0 || strncmp(names[i], "list.", 5) == 0;
-}
-
-TEST(data_death, can_happen_at_all_points)
+/* One dies in the middle of a step; nobody looks, but the next, who dies of mending it. */
+TEST_TIMEOUT(data_death, of_who_mends_leaves_a_dictionary_to_the_next, 60)
 {
+	static const char *const at[] = {"dict.put.written", "dict.step.counts", "dict.grow.copied"};
 	struct scene *s = scene_open();
 
-	CHECK_EQ(sync_join(sync_fork(note_points, s)), 0);
-	CHECK_EQ(s->points, 14); /* without those of mending */
+	for (int i = 0; i < 9; i++) {
+		s->prefix = at[i % 3];
+		s->fatal = 1;
+		CHECK(killed(sync_fork(grow_and_clear, s)));
+		s->prefix = "dict.";
+		s->fatal = 1 + (unsigned)i / 3;
+		CHECK(killed(sync_fork(grow_and_clear, s)));
+		dict_check_whole(s);
+		CHECK_EQ(cohort_dict_clear(s->d), 0);
+	}
 	scene_close(s);
+}
+
+/* ---- values and arrays ---- */
+
+#define ELEMENTS 8
+
+struct shapes {
+	struct cohort_array *locked, *raw, *text;
+	const char *prefix;
+	unsigned long fatal;
+};
+
+static void write_arrays(void *arg)
+{
+	static const int64_t ones[ELEMENTS] = {1, 1, 1, 1, 1, 1, 1, 1};
+	struct shapes *s = arg;
+
+	coh_fault_arm(s->prefix, s->fatal);
+	CHECK_EQ(cohort_array_set(s->locked, 0, ELEMENTS, ones, COHORT_FOREVER), 0);
+	CHECK_EQ(cohort_array_set(s->raw, 0, ELEMENTS, ones, COHORT_FOREVER), 0);
+	CHECK_EQ(cohort_array_set_text(s->text, "after", COHORT_FOREVER), 5);
+	coh_fault_arm("none", 0);
+}
+
+/* What is guarded is told to be in doubt when its writer died in it; elements without a lock are old or new. */
+static void judge_arrays(struct shapes *s, bool died)
+{
+	int64_t got[ELEMENTS];
+	char text[16] = "";
+	int rc = cohort_array_get(s->locked, 0, ELEMENTS, got, COHORT_FOREVER);
+
+	CHECK(rc == 0 || (died && rc == COHORT_EOWNERDEAD));
+	CHECK_EQ(cohort_array_get(s->locked, 0, ELEMENTS, got, COHORT_FOREVER), 0);
+	CHECK_EQ(cohort_array_get(s->raw, 0, ELEMENTS, got, COHORT_FOREVER), 0);
+	for (int i = 1; i < ELEMENTS; i++)
+		CHECK((got[i] == 0 || got[i] == 1) && got[i] <= got[i - 1]);
+	rc = cohort_array_text(s->text, text, sizeof text, COHORT_FOREVER);
+	CHECK(rc == COHORT_EOWNERDEAD || rc == 5 || rc == 6);
+	CHECK(cohort_array_text(s->text, text, sizeof text, COHORT_FOREVER) > 0);
+	CHECK(strcmp(text, "after") == 0 || strcmp(text, "before") == 0);
+}
+
+static void arrays_open(struct shapes *s)
+{
+	struct cohort_array_options locked = {.type = 'q', .count = ELEMENTS},
+				    raw = {.type = 'q', .count = ELEMENTS, .lock = COHORT_DATA_RAW},
+				    text = {.type = 'c', .count = 16};
+
+	REQUIRE_EQ(cohort_array_open(&s->locked, "local:", &locked, NULL), 0);
+	REQUIRE_EQ(cohort_array_open(&s->raw, "local:", &raw, NULL), 0);
+	REQUIRE_EQ(cohort_array_open(&s->text, "local:", &text, NULL), 0);
+	CHECK_EQ(cohort_array_set_text(s->text, "before", COHORT_FOREVER), 6);
+}
+
+TEST_TIMEOUT(data_death, of_a_writer_of_arrays_is_told_or_leaves_each_element_whole, 60)
+{
+	struct shapes s = {.prefix = ""};
+	bool died = true;
+
+	for (s.fatal = 1; died; s.fatal++) {
+		arrays_open(&s);
+		died = killed(sync_fork(write_arrays, &s));
+		judge_arrays(&s, died);
+		cohort_array_close(s.locked);
+		cohort_array_close(s.raw);
+		cohort_array_close(s.text);
+	}
+	CHECK(s.fatal > ELEMENTS + 10);
 }

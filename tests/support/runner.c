@@ -160,10 +160,12 @@ static void list(int n, char **names)
 
 static void prepare(void)
 {
-	const char *given = getenv("COHORT_TEST_SEED");
+	const char *given = getenv("COHORT_TEST_SEED"), *deaths = getenv("COHORT_FAULT_LOG");
 
 	unsetenv("COHORT_POOL"); /* what the user has set is no part of a test */
 	unsetenv("COHORT_KEY_FILE");
+	if (deaths != NULL)
+		unlink(deaths); /* of an earlier run */
 	if (given != NULL)
 		seed = strtoull(given, NULL, 0);
 	else if (getentropy(&seed, sizeof seed) != 0)

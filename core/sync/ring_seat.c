@@ -270,6 +270,9 @@ int64_t coh_ring_shutdown(struct coh_ring *r, bool now)
 
 	if (rc != 0)
 		return rc;
+	coh_ring_announce_items(r);
+	coh_ring_announce_room(r);
+	COH_FAULT("ring.shutdown.announced");
 	if (atomic_load(&w->shut) < (now ? 2u : 1u))
 		atomic_store(&w->shut, now ? 2 : 1);
 	COH_FAULT("ring.shutdown.said");
@@ -279,8 +282,6 @@ int64_t coh_ring_shutdown(struct coh_ring *r, bool now)
 		COH_FAULT("ring.shutdown.dropped");
 		dropped++;
 	}
-	coh_ring_announce_items(r);
-	coh_ring_announce_room(r);
 	coh_ring_unlock_both(r);
 	coh_gate_open(&w->items, INT_MAX);
 	coh_gate_open(&w->room, INT_MAX);

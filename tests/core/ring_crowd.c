@@ -1,5 +1,6 @@
 /* ring_crowd.c - what each of a crowd does, and how the ledger is read. */
 #include "core/ring_crowd.h"
+#include "core/sync_page.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -23,7 +24,7 @@ struct ledger {
 	_Atomic uint8_t put[IDS], got[IDS];
 	uint32_t risk[RING_CROWD]; /* items that may be lost if that one dies now */
 	uint32_t may;              /* that those who died had in their hands */
-	_Atomic uint32_t end, closing;
+	_Atomic uint32_t end, closing, met;
 };
 
 static struct ledger *ledger;
@@ -56,6 +57,11 @@ int ring_crowd_kills(int usual)
 	const char *kills = getenv("COHORT_KILLS");
 
 	return kills != NULL ? atoi(kills) : usual;
+}
+
+unsigned long ring_crowd_nth(int k)
+{
+	return 1 + (unsigned long)(k * k - 1) % 40;
 }
 
 /* ---- items ---- */
@@ -210,14 +216,28 @@ void ring_crowd_do(struct cohort_queue *q, enum ring_crowd_who who, uint64_t dic
 
 /* ---- processes ---- */
 
+/* By its name; a maker then waits for company, without which its name goes with it. */
+static struct cohort_queue *open_named(const struct ring_crowd_death *d)
+{
+	struct cohort_queue_options o = ring_crowd_options();
+	struct cohort_queue *q;
+
+	o.open = d->makes ? COHORT_OPEN_CREATE : COHORT_OPEN_ATTACH;
+	if (cohort_queue_open(&q, d->name, &o, NULL) != 0)
+		_exit(1);
+	if (d->makes)
+		SYNC_AWAIT(atomic_load(&ledger->met) >= 2);
+	else
+		ring_crowd_met();
+	return q;
+}
+
 static void live(struct cohort_queue *q, enum ring_crowd_who who, const struct ring_crowd_death *d, uint64_t seed)
 {
-	struct cohort_queue_options o = {.open = COHORT_OPEN_ATTACH};
-
 	if (d->point != NULL)
 		coh_fault_arm(d->point, d->n);
-	if (d->name != NULL && cohort_queue_open(&q, d->name, &o, NULL) != 0)
-		_exit(1);
+	if (d->name != NULL)
+		q = open_named(d);
 	for (int i = 0; i < d->number && atomic_load(&ledger->end) == 0; i++) {
 		seed = seed * 6364136223846793005u + 1442695040888963407u;
 		ring_crowd_do(q, who, seed >> 33);
@@ -241,6 +261,11 @@ pid_t ring_crowd_fork(struct cohort_queue *q, enum ring_crowd_who who, const str
 void ring_crowd_stop(void)
 {
 	atomic_store(&ledger->end, 1);
+}
+
+void ring_crowd_met(void)
+{
+	atomic_fetch_add(&ledger->met, 1);
 }
 
 bool ring_crowd_join(struct cohort_queue *q, pid_t pid, enum ring_crowd_who who)

@@ -22,6 +22,7 @@ enum ring_crowd_who { RING_VICTIM = 0, RING_HEIR, RING_OTHER, RING_TEST, RING_CR
 /* One that dies. */
 struct ring_crowd_death {
 	const char *name;   /* of the queue, which it opens; NULL: it has inherited it */
+	bool makes;         /* it makes that, and waits for two others to have met it: attached, or called ring_crowd_met */
 	const char *point;  /* where it dies; NULL: nowhere */
 	unsigned long n;    /* the passing of it at which it does */
 	int number;         /* of things to do */
@@ -46,6 +47,7 @@ void ring_crowd_take(struct cohort_queue *q, enum ring_crowd_who who, bool ack);
 /* A process that does N things, of any kind, or all until ring_crowd_stop, and then ends with 0. */
 pid_t ring_crowd_fork(struct cohort_queue *q, enum ring_crowd_who who, const struct ring_crowd_death *d);
 void ring_crowd_stop(void);
+void ring_crowd_met(void);
 
 /* Wait for PID, while this process uses Q too (NULL: it does not): true when it was killed, what it took is then noted. */
 bool ring_crowd_join(struct cohort_queue *q, pid_t pid, enum ring_crowd_who who);
@@ -64,5 +66,7 @@ void ring_crowd_settle(struct cohort_queue *q);
 
 /* Kills at each point: $COHORT_KILLS, or USUAL. */
 int ring_crowd_kills(int usual);
+/* At which passing of it the Kth of them dies: early ones and late ones, which most points see. */
+unsigned long ring_crowd_nth(int k);
 
 #endif

@@ -64,7 +64,7 @@ static void campaign(const char *prefix, int each)
 	pid = ring_crowd_fork(q, RING_OTHER, &other);
 	for (int i = 0; i < n; i++)
 		for (int k = 1; strncmp(names[i], prefix, strlen(prefix)) == 0 && k <= each; k++, tried++)
-			killed += kill_one(q, names[i], (unsigned long)(k * k));
+			killed += kill_one(q, names[i], ring_crowd_nth(k));
 	CHECK(killed > tried / 4);
 	kill_at_spared(q, prefix);
 	ring_crowd_stop();

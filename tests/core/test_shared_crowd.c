@@ -11,7 +11,10 @@
 
 #include <cohort/cohort.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
 
 #define CROWD 200
 #define ROUNDS 5
@@ -228,4 +231,80 @@ TEST_TIMEOUT(shared_crowd, two_hundred_processes_go_on_without_the_maker, 60)
 	expect_whole();
 	close_both();
 	expect_gone();
+}
+
+/* ---- a run of these tests that is killed, and another one ---- */
+
+#define LISTING 65536
+
+/* `ls -R /dev/shm` */
+static void list_shared(char text[LISTING])
+{
+	FILE *f = popen("ls -AR /dev/shm", "re");
+	size_t n;
+
+	REQUIRE(f != NULL);
+	n = fread(text, 1, LISTING - 1, f);
+	REQUIRE(n < LISTING - 1);
+	text[n] = '\0';
+	CHECK_EQ(pclose(f), 0);
+}
+
+/* This very program on the first test, in a group of its own; it sees the /dev/shm that we see. */
+static pid_t start_run(void)
+{
+	static char name[] = "run", test[] = "shared_crowd/two_hundred_processes_meet_by_name";
+	static char seen[] = "COHORT_TEST_SHARED=seen";
+	static char *const argv[] = {name, test, NULL}, *const env[] = {seen, NULL};
+	pid_t pid = fork();
+
+	REQUIRE(pid >= 0);
+	if (pid == 0) {
+		int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+		setpgid(0, 0);
+		dup2(null, STDOUT_FILENO);
+		execve("/proc/self/exe", argv, env);
+		_exit(99);
+	}
+	return pid;
+}
+
+static bool names_are_there(void)
+{
+	char path[128];
+
+	snprintf(path, sizeof path, "%s/names/%s", segment_root(), LOCK + strlen("local:"));
+	return access(path, F_OK) == 0;
+}
+
+/* Killed with all its children, somewhere after both names were made; whether something was left. */
+static bool kill_run(void)
+{
+	struct timespec pause = {.tv_nsec = (long)test_random_below(100 * COHORT_MS)};
+	pid_t pid = start_run();
+
+	SYNC_AWAIT(names_are_there());
+	(void)ppoll(NULL, 0, &pause, NULL);
+	kill(-pid, SIGKILL);
+	(void)sync_join(pid);
+	SYNC_AWAIT(kill(-pid, 0) != 0); /* the runner waits for those that have lost their parent */
+	return segment_root_there();
+}
+
+TEST_TIMEOUT(shared_run, that_is_killed_half_way_and_run_again_leaves_all_as_before, 60)
+{
+	static char before[LISTING], after[LISTING];
+	int left = 0;
+
+	list_shared(before);
+	for (int i = 0; i < 3; i++) {
+		left += kill_run();
+		if (i % 2 == 0) /* else the next is killed too */
+			continue;
+		CHECK_EQ(sync_join(start_run()), 0);
+		list_shared(after);
+		CHECK_STR(after, before);
+	}
+	CHECK(left > 0);
 }

@@ -82,6 +82,8 @@ void test_things_open(struct test_things *t)
 
 void test_hide_shared(void)
 {
+	if (getenv("COHORT_TEST_SHARED") != NULL)
+		return; /* a test that looks at what its own run leaves */
 	if (unshare(CLONE_NEWNS | CLONE_NEWIPC) == 0 &&
 	    mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
 	    mount("tmpfs", "/dev/shm", "tmpfs", MS_NOSUID | MS_NODEV, NULL) == 0)

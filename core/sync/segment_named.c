@@ -69,7 +69,7 @@ static int make_file(struct coh_segment *s, int root, const char *folder,
 /* Bell I of the object whose folder is DIR, or DIR/FOLDER. */
 static int open_bell(struct coh_segment *s, int i, int dir, const char *folder)
 {
-	char path[COH_SEGMENT_PATH];
+	char path[COH_SEGMENT_PATH + sizeof "/bell" + 10]; /* with any int */
 	struct stat st;
 
 	snprintf(path, sizeof path, "%s/bell%d", folder, i);

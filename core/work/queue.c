@@ -237,7 +237,7 @@ static int refused(const struct cohort_queue *q, int rc, const char *wanted, con
 {
 	if (rc == COHORT_EFORMAT)
 		coh_fail(&last.err, rc, "queue %s: the next item, of %zu bytes, is not of format \"%s\"; it is kept",
-		    q->address, got->size, wanted);
+		    q->address, got->size, wanted != NULL ? wanted : ""); /* a server may say anything */
 	else if (rc == COHORT_ESTATE)
 		coh_fail(&last.err, rc, "queue %s: the next item, of %zu bytes, is %s; it is kept", q->address,
 		    got->size, got->typed ? "a message" : "plain bytes");

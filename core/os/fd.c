@@ -262,6 +262,24 @@ int coh_fd_read_at(int fd, void *p, size_t size, off_t offset)
 	return 0;
 }
 
+int coh_fd_write_at(int fd, const void *p, size_t size, off_t offset)
+{
+	const unsigned char *from = p;
+	ssize_t n;
+
+	while (size > 0) {
+		n = pwrite(fd, from, size, offset);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		from += n;
+		size -= (size_t)n;
+		offset += n;
+	}
+	return 0;
+}
+
 /* A SIGPIPE that the caller holds up and has not looked at yet: it is no business of ours. */
 static bool pipe_signal_waits(const sigset_t *blocked)
 {

@@ -85,6 +85,9 @@ ssize_t coh_fd_send_file(int socket, int in, off_t *at, size_t size);
 /* Read exactly SIZE bytes from OFFSET on; 0, -ENODATA when the file ends before, -errno. */
 int coh_fd_read_at(int fd, void *p, size_t size, off_t offset);
 
+/* Write exactly SIZE bytes from OFFSET on; 0 or -errno. */
+int coh_fd_write_at(int fd, const void *p, size_t size, off_t offset);
+
 /* Write all of IOV (N parts, changed) at the file's position; 0 or -errno. */
 int coh_fd_write_all(int fd, struct iovec *iov, int n);
 

@@ -37,6 +37,12 @@ void *coh_shm_map(int fd, size_t size);
 void coh_shm_unmap(void *p, size_t size);
 
 /*
+ * In place of the SIZE bytes mapped at P: zeroes of this process alone.  False: they cannot be had.  Async-signal-safe on
+ * Linux, where it is one system call.
+ */
+bool coh_shm_forget(void *p, size_t size);
+
+/*
  * A segment of SIZE bytes, no page of it reserved, sealed: its size can never change, so that who
  * maps it on another's word is safe from a SIGBUS.  Gives the descriptor.
  */

@@ -1,5 +1,5 @@
 /*
- * signal.c - signals as events: no work is ever done in a handler (trust: H27).
+ * signal.c - signals as events: no work is ever done in a handler (trust: H27; but for bus.c).
  */
 #include "os/signal.h"
 

@@ -80,7 +80,7 @@ void cohort_arena_close(struct cohort_arena *a)
 
 int cohort_arena_alloc(struct cohort_arena *a, size_t size, uint64_t *at)
 {
-	int rc = coh_data_check(&check(a)->data);
+	int rc = coh_data_check(&a->data, MAGIC);
 
 	if (rc != 0)
 		return rc;
@@ -91,28 +91,30 @@ int cohort_arena_alloc(struct cohort_arena *a, size_t size, uint64_t *at)
 
 int cohort_arena_free(struct cohort_arena *a, uint64_t at)
 {
-	int rc = coh_data_check(&check(a)->data);
+	int rc = coh_data_check(&a->data, MAGIC);
 
 	return rc != 0 ? rc : coh_heap_free(&a->heap, at);
 }
 
 void *cohort_arena_at(struct cohort_arena *a, uint64_t at)
 {
-	return coh_heap_at(&check(a)->heap, at, NULL);
+	return coh_data_check(&a->data, MAGIC) == 0 ? coh_heap_at(&a->heap, at, NULL) : NULL;
 }
 
 size_t cohort_arena_size_at(struct cohort_arena *a, uint64_t at)
 {
 	size_t size = 0;
 
-	return coh_heap_at(&check(a)->heap, at, &size) != NULL ? size : 0;
+	if (coh_data_check(&a->data, MAGIC) != 0)
+		return 0;
+	return coh_heap_at(&a->heap, at, &size) != NULL ? size : 0;
 }
 
 void cohort_arena_stats(struct cohort_arena *a, struct cohort_arena_stats *stats)
 {
 	struct coh_heap_stats s = {check(a)->data.shape.size, 0, 0, 0};
 
-	if (coh_data_check(&a->data) == 0)
+	if (coh_data_check(&a->data, MAGIC) == 0)
 		(void)coh_heap_stats(
 		    &a->heap, &s); /* a damaged one has nothing in use, and nothing to give */
 	*stats = (struct cohort_arena_stats){s.size, s.used, s.blocks, s.largest};

@@ -67,6 +67,15 @@ struct cohort_lock *cohort_array_lock(struct cohort_array *a)
 
 /* ---- elements ---- */
 
+/* A, whose memory is there; NULL: it is not, which is COHORT_ESEGMENT. */
+static struct coh_typed *there(struct cohort_array *a)
+{
+	if (coh_shared_there(&a->typed.data.shared, MAGIC))
+		return &a->typed;
+	(void)coh_shared_gone(&a->typed.data.shared, MAGIC);
+	return NULL;
+}
+
 static bool within(const struct coh_typed *t, size_t first, size_t count)
 {
 	return first <= t->count && count <= t->count - first;
@@ -75,8 +84,10 @@ static bool within(const struct coh_typed *t, size_t first, size_t count)
 int cohort_array_get(
     struct cohort_array *a, size_t first, size_t count, void *out, cohort_time deadline)
 {
-	struct coh_typed *t = check(a);
+	struct coh_typed *t = there(a);
 
+	if (t == NULL)
+		return COHORT_ESEGMENT;
 	return within(t, first, count) ? coh_typed_get(t, first, count, out, deadline)
 				       : COHORT_EARGUMENT;
 }
@@ -84,24 +95,30 @@ int cohort_array_get(
 int cohort_array_set(
     struct cohort_array *a, size_t first, size_t count, const void *in, cohort_time deadline)
 {
-	struct coh_typed *t = check(a);
+	struct coh_typed *t = there(a);
 
+	if (t == NULL)
+		return COHORT_ESEGMENT;
 	return within(t, first, count) ? coh_typed_set(t, first, count, in, deadline)
 				       : COHORT_EARGUMENT;
 }
 
 int cohort_array_add(struct cohort_array *a, size_t at, int64_t delta, int64_t *old)
 {
-	const struct coh_typed *t = check(a);
+	const struct coh_typed *t = there(a);
 
+	if (t == NULL)
+		return COHORT_ESEGMENT;
 	return at < t->count ? coh_typed_add(t->step, t->at + at * t->size, delta, old)
 			     : COHORT_EARGUMENT;
 }
 
 int cohort_array_exchange(struct cohort_array *a, size_t at, int64_t value, int64_t *old)
 {
-	const struct coh_typed *t = check(a);
+	const struct coh_typed *t = there(a);
 
+	if (t == NULL)
+		return COHORT_ESEGMENT;
 	return at < t->count ? coh_typed_exchange(t->step, t->at + at * t->size, value, old)
 			     : COHORT_EARGUMENT;
 }
@@ -109,8 +126,10 @@ int cohort_array_exchange(struct cohort_array *a, size_t at, int64_t value, int6
 int cohort_array_compare(
     struct cohort_array *a, size_t at, int64_t expected, int64_t value, int64_t *old)
 {
-	const struct coh_typed *t = check(a);
+	const struct coh_typed *t = there(a);
 
+	if (t == NULL)
+		return COHORT_ESEGMENT;
 	return at < t->count
 	    ? coh_typed_compare(t->step, t->at + at * t->size, expected, value, old)
 	    : COHORT_EARGUMENT;
@@ -120,10 +139,12 @@ int cohort_array_compare(
 
 int cohort_array_text(struct cohort_array *a, char *out, size_t size, cohort_time deadline)
 {
-	struct coh_typed *t = check(a);
+	struct coh_typed *t = there(a);
 	size_t length;
 	int rc;
 
+	if (t == NULL)
+		return COHORT_ESEGMENT;
 	if (t->data.shape.type != 'c')
 		return COHORT_ENOTSUP;
 	rc = coh_typed_enter(t, deadline);
@@ -139,10 +160,12 @@ int cohort_array_text(struct cohort_array *a, char *out, size_t size, cohort_tim
 
 int cohort_array_set_text(struct cohort_array *a, const char *text, cohort_time deadline)
 {
-	struct coh_typed *t = check(a);
+	struct coh_typed *t = there(a);
 	size_t length = strlen(text);
 	int rc;
 
+	if (t == NULL)
+		return COHORT_ESEGMENT;
 	if (t->data.shape.type != 'c')
 		return COHORT_ENOTSUP;
 	if (length > t->count || length > INT_MAX)

@@ -165,7 +165,7 @@ static void finish(struct barrier_cell *c, uint32_t state)
 }
 
 /* A party that is there no more, though its verdict is open. */
-static bool gone(struct coh_roster_slot *s)
+static bool lost(struct coh_roster_slot *s)
 {
 	uint32_t state = atomic_load(&s->state);
 
@@ -177,7 +177,7 @@ static bool anyone_gone(struct barrier_cell *c)
 	uint32_t top = coh_roster_top(&c->roster);
 
 	for (uint32_t i = 0; i < top; i++)
-		if (gone(&c->roster.slot[i]))
+		if (lost(&c->roster.slot[i]))
 			return true;
 	return false;
 }
@@ -197,12 +197,12 @@ static void mend(struct barrier_cell *c)
 	COH_FAULT("barrier.mend.counted");
 }
 
-/* The lock inside, and what has become of the barrier by then.  0 or COHORT_ETIMEDOUT. */
+/* The lock inside, and what has become of the barrier by then.  0, COHORT_ETIMEDOUT, COHORT_ESEGMENT. */
 static int lock(struct barrier_cell *c, cohort_time deadline)
 {
 	int rc = coh_primitive_lock(&c->mutex, deadline);
 
-	if (rc == COHORT_ETIMEDOUT)
+	if (rc == COHORT_ETIMEDOUT || rc == COHORT_ESEGMENT)
 		return rc;
 	COH_FAULT("barrier.lock.locked");
 	if (rc == COHORT_EOWNERDEAD)
@@ -267,8 +267,19 @@ static int enter(struct barrier_cell *c, struct coh_roster_slot **out, cohort_ti
 	return rc;
 }
 
-static int enter_in_turn(struct barrier_cell *c, struct coh_roster_slot **out, cohort_time deadline)
+static bool there(struct cohort_barrier *b)
 {
+	return coh_shared_there(&b->shared, MAGIC);
+}
+
+static int gone(struct cohort_barrier *b)
+{
+	return coh_shared_gone(&b->shared, MAGIC);
+}
+
+static int enter_in_turn(struct cohort_barrier *b, struct coh_roster_slot **out, cohort_time deadline)
+{
+	struct barrier_cell *c = cell_of(b);
 	int rc = enter(c, out, deadline);
 
 	while (rc == -EAGAIN) {
@@ -280,6 +291,8 @@ static int enter_in_turn(struct barrier_cell *c, struct coh_roster_slot **out, c
 		if (coh_clock_passed(deadline))
 			return COHORT_ETIMEDOUT;
 		(void)coh_gate_sleep(&c->gate, ticket, look_by(deadline));
+		if (!there(b))
+			return gone(b);
 	}
 	return rc;
 }
@@ -318,10 +331,12 @@ static bool give_up(struct barrier_cell *c, struct coh_roster_slot *s)
 	return was_open;
 }
 
-/* Sleep till S has its verdict.  0, or COHORT_ETIMEDOUT. */
-static int await_verdict(struct barrier_cell *c, struct coh_roster_slot *s, cohort_time deadline)
+/* Sleep till S has its verdict, or was cut.  0, or COHORT_ETIMEDOUT. */
+static int await_verdict(struct cohort_barrier *b, struct coh_roster_slot *s, cohort_time deadline)
 {
-	while (atomic_load(&s->state) == OPEN) {
+	struct barrier_cell *c = cell_of(b);
+
+	while (there(b) && atomic_load(&s->state) == OPEN) {
 		uint32_t ticket = coh_gate_arm(&c->gate);
 
 		COH_FAULT("barrier.wait.armed");
@@ -342,14 +357,17 @@ static int await_verdict(struct barrier_cell *c, struct coh_roster_slot *s, coho
 
 int cohort_barrier_wait(struct cohort_barrier *b, cohort_time deadline)
 {
-	struct barrier_cell *c = cell_of(b);
+	struct barrier_cell *c;
 	struct coh_roster_slot *s;
 	uint32_t place;
 	int rc;
 
+	if (!there(b))
+		return gone(b);
+	c = cell_of(b);
 	if (deadline == COHORT_FOREVER && b->timeout > 0)
 		deadline = cohort_in(b->timeout);
-	rc = enter_in_turn(c, &s, deadline);
+	rc = enter_in_turn(b, &s, deadline);
 	if (rc != 0)
 		return rc;
 	place = atomic_load(&c->count);
@@ -358,21 +376,27 @@ int cohort_barrier_wait(struct cohort_barrier *b, cohort_time deadline)
 	if (place + 1 == c->parties)
 		let_go(b, s);
 	unlock(c);
-	rc = await_verdict(c, s, deadline);
+	rc = await_verdict(b, s, deadline);
 	if (rc == 0)
 		rc = atomic_load(&s->state) == GO ? (int)place : COHORT_EBARRIER;
 	if (atomic_load(&s->state) != DESERTED)
 		coh_roster_leave(s);
 	else
 		coh_mutex_unlock(&s->here);
-	return rc;
+	return coh_shared_end(&b->shared, rc);
 }
 
 static int change(struct cohort_barrier *b, uint32_t to)
 {
-	struct barrier_cell *c = cell_of(b);
+	struct barrier_cell *c;
+	int rc;
 
-	(void)lock(c, COHORT_FOREVER);
+	if (!there(b))
+		return gone(b);
+	c = cell_of(b);
+	rc = lock(c, COHORT_FOREVER);
+	if (rc != 0)
+		return rc;
 	finish(c, to);
 	unlock(c);
 	return 0;
@@ -390,7 +414,7 @@ int cohort_barrier_reset(struct cohort_barrier *b)
 
 unsigned cohort_barrier_parties(struct cohort_barrier *b)
 {
-	return cell_of(b)->parties;
+	return there(b) ? cell_of(b)->parties : 0;
 }
 
 /* What is asked for is looked up under the lock, so that parties who died do not count. */
@@ -399,6 +423,8 @@ static unsigned look(struct cohort_barrier *b, _Atomic uint32_t *word)
 	struct barrier_cell *c = cell_of(b);
 	unsigned value;
 
+	if (!there(b))
+		return 0;
 	if (lock(c, COHORT_NOW) != 0)
 		return atomic_load(word);
 	value = atomic_load(word);
@@ -413,5 +439,7 @@ unsigned cohort_barrier_waiting(struct cohort_barrier *b)
 
 int cohort_barrier_broken(struct cohort_barrier *b)
 {
+	if (!there(b))
+		return gone(b);
 	return look(b, &cell_of(b)->state) == BROKEN;
 }

@@ -45,6 +45,7 @@ struct condition_cell {
 struct cohort_condition {
 	struct coh_shared shared;
 	struct coh_lock_cell *lock;
+	const struct coh_shared *with; /* the handle of LOCK: its own, or the caller's */
 };
 
 /* The lock that OPTIONS give, or NULL. */
@@ -111,6 +112,7 @@ int cohort_condition_open(struct cohort_condition **out, const char *address,
 	if (rc != 0)
 		return rc;
 	c->lock = lock != NULL ? coh_lock_cell_of(lock) : &cell_of(c)->own;
+	c->with = lock != NULL ? &lock->shared : &c->shared;
 	*out = c;
 	return 0;
 }
@@ -127,20 +129,27 @@ void cohort_condition_close(struct cohort_condition *c)
 	coh_primitive_close(c);
 }
 
-/* The lock of C, whose magic is checked. */
-static struct coh_lock_cell *lock_of(struct cohort_condition *c)
+/* C and its lock are there: 0, or COHORT_ESEGMENT. */
+static int check(struct cohort_condition *c)
 {
-	return COH_CAST(struct cohort_condition, MAGIC, c)->lock;
+	if (!coh_shared_there(&c->shared, MAGIC))
+		return coh_shared_gone(&c->shared, MAGIC);
+	return coh_shared_end(c->with, 0);
 }
 
 int cohort_condition_acquire(struct cohort_condition *c, cohort_time deadline)
 {
-	return coh_lock_acquire(lock_of(c), deadline);
+	int rc = check(c);
+
+	return rc == 0 ? coh_lock_acquire(c->lock, deadline) : rc;
 }
 
+/* The caller's lock can be let go of though the condition is cut. */
 int cohort_condition_release(struct cohort_condition *c)
 {
-	return coh_lock_release(lock_of(c));
+	int rc = check(c);
+
+	return rc == 0 || coh_shared_end(c->with, 0) == 0 ? coh_lock_release(c->lock) : rc;
 }
 
 /* S waits and lives: tell it. */
@@ -210,8 +219,12 @@ static bool orphan(struct condition_cell *c)
 
 static int notify(struct cohort_condition *c, int n)
 {
-	struct condition_cell *cell = cell_of(c);
+	struct condition_cell *cell;
+	int rc = check(c);
 
+	if (rc != 0)
+		return rc;
+	cell = cell_of(c);
 	if (!coh_mutex_mine(&c->lock->mutex))
 		return COHORT_ENOTOWNER;
 	if (n < 0)
@@ -230,11 +243,11 @@ int cohort_condition_notify_all(struct cohort_condition *c)
 	return notify(c, INT_MAX);
 }
 
-/* Until S is told, DEADLINE, or one who was told died: then TRUE. */
+/* Until S is told, DEADLINE, the memory is cut, or one who was told died: then TRUE. */
 static bool sleep_till_told(
-    struct condition_cell *c, struct coh_roster_slot *s, cohort_time deadline)
+    struct condition_cell *c, struct coh_roster_slot *s, const struct coh_shared *shared, cohort_time deadline)
 {
-	while (atomic_load(&s->state) == WAITING && !coh_clock_passed(deadline)) {
+	while (coh_shared_there(shared, MAGIC) && atomic_load(&s->state) == WAITING && !coh_clock_passed(deadline)) {
 		cohort_time until = cohort_in(COH_GATE_SLICE);
 
 		COH_FAULT("condition.wait.sleep");
@@ -246,7 +259,7 @@ static bool sleep_till_told(
 	return false;
 }
 
-/* Wait in S with the lock dropped; it is held again afterwards.  0 or COHORT_EOWNERDEAD. */
+/* Wait in S with the lock dropped; it is held again afterwards, unless it was cut.  0 or COHORT_EOWNERDEAD; COHORT_ESEGMENT. */
 static int wait_in(struct cohort_condition *c, struct coh_roster_slot *s, cohort_time deadline)
 {
 	struct condition_cell *cell = cell_of(c);
@@ -257,7 +270,7 @@ static int wait_in(struct cohort_condition *c, struct coh_roster_slot *s, cohort
 		uint32_t depth = coh_lock_drop(c->lock);
 
 		COH_FAULT("condition.wait.dropped");
-		again = sleep_till_told(cell, s, deadline);
+		again = sleep_till_told(cell, s, &c->shared, deadline);
 		rc = coh_lock_retake(c->lock, depth);
 		COH_FAULT("condition.wait.retaken");
 		if (again)
@@ -282,7 +295,10 @@ int cohort_condition_wait(struct cohort_condition *c, cohort_time deadline)
 	bool told;
 	int rc;
 
-	if (!coh_mutex_mine(&lock_of(c)->mutex))
+	rc = check(c);
+	if (rc != 0)
+		return rc;
+	if (!coh_mutex_mine(&c->lock->mutex))
 		return COHORT_ENOTOWNER;
 	s = enter(cell_of(c));
 	if (s == NULL)
@@ -290,9 +306,9 @@ int cohort_condition_wait(struct cohort_condition *c, cohort_time deadline)
 	rc = wait_in(c, s, deadline);
 	told = atomic_load(&s->state) == NOTIFIED;
 	coh_roster_leave(s);
-	if (rc != 0)
-		return rc;
-	return told ? 0 : COHORT_ETIMEDOUT;
+	if (rc == 0 && !told)
+		rc = COHORT_ETIMEDOUT;
+	return rc == 0 ? 0 : coh_shared_end(&c->shared, rc);
 }
 
 static int positive(int value)
@@ -305,9 +321,11 @@ static int positive(int value)
 int cohort_condition_wait_for(
     struct cohort_condition *c, int (*test)(void *arg), void *arg, cohort_time deadline)
 {
-	int rc = 0, value;
+	int rc = check(c), value;
 
-	if (!coh_mutex_mine(&lock_of(c)->mutex))
+	if (rc != 0)
+		return rc;
+	if (!coh_mutex_mine(&c->lock->mutex))
 		return COHORT_ENOTOWNER;
 	for (;;) {
 		value = test(arg);

@@ -3,7 +3,6 @@
 
 #include "base/err.h"
 #include "base/mem.h"
-#include "os/shm.h"
 #include "sync/fault.h"
 
 #include <errno.h>
@@ -52,7 +51,6 @@ static int see(struct coh_data *d, const struct coh_data_plan *plan, const void 
 {
 	const struct coh_segment *s = &d->shared.segment;
 
-	d->fixed = coh_shm_sealed(s->fd);
 	d->shape = coh_data_head(d)->shape;
 	if (s->header->detail != sum_of(&d->shape))
 		return coh_fail(err, COHORT_ESEGMENT,
@@ -105,11 +103,6 @@ void coh_data_close(struct coh_data *d)
 	coh_free(d);
 }
 
-int coh_data_check(const struct coh_data *d)
-{
-	return d->fixed ? 0 : coh_segment_check(&d->shared.segment, NULL);
-}
-
 int coh_data_agree(const struct coh_data *d, const char *name, uint64_t got, uint64_t want,
     struct cohort_error *err)
 {
@@ -117,6 +110,6 @@ int coh_data_agree(const struct coh_data *d, const char *name, uint64_t got, uin
 		return 0;
 	return coh_fail(err, COHORT_EARGUMENT,
 	    "open the %s: its %s is %llu, wanted was %llu (0: any)",
-	    coh_segment_word(d->shared.segment.header->kind), name, (unsigned long long)got,
+	    coh_segment_word(d->shared.segment.kind), name, (unsigned long long)got,
 	    (unsigned long long)want);
 }

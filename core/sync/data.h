@@ -47,7 +47,6 @@ struct coh_data_head {
 struct coh_data {
 	struct coh_shared shared;
 	struct coh_data_shape shape; /* of the object, as it was when it was opened */
-	bool fixed;                  /* nobody can make its memory shorter */
 };
 
 /* How one is opened. */
@@ -74,8 +73,11 @@ int coh_data_open(void *out, const struct coh_data_plan *plan, const char *addre
 /* The handle D, whose magic was checked, is closed and freed. */
 void coh_data_close(struct coh_data *d);
 
-/* The memory of D is still there: 0, or COHORT_ESEGMENT.  A system call for a named one, else none. */
-int coh_data_check(const struct coh_data *d);
+/* D, a handle of MAGIC (else this ends the process): its memory is there: 0, or COHORT_ESEGMENT. */
+static inline int coh_data_check(const struct coh_data *d, uint32_t magic)
+{
+	return coh_shared_there(&d->shared, magic) ? 0 : coh_shared_gone(&d->shared, magic);
+}
 
 /*
  * One of what options say is GOT in the object, and they want WANT, where 0 is any: 0, or COHORT_EARGUMENT with a sentence:

@@ -91,7 +91,7 @@ static int leave(struct cohort_dict *d, int rc)
 
 static int enter(struct cohort_dict *d)
 {
-	int rc = coh_data_check(&check(d)->data);
+	int rc = coh_data_check(&d->data, MAGIC);
 
 	if (rc != 0)
 		return rc;

@@ -16,6 +16,7 @@
 #include <cohort/sync.h>
 #include <limits.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 
 #define MAGIC COH_SHARED_MAGIC(COH_SEGMENT_EVENT)
 
@@ -54,17 +55,30 @@ void cohort_event_close(struct cohort_event *e)
 
 static _Atomic uint32_t *word_of(struct cohort_event *e)
 {
-	struct event_cell *cell =
-	    coh_primitive_cell(&COH_CAST(struct cohort_event, MAGIC, e)->shared);
+	struct event_cell *cell = coh_primitive_cell(&e->shared);
 
 	return &cell->word;
 }
 
+static bool there(struct cohort_event *e)
+{
+	return coh_shared_there(&e->shared, MAGIC);
+}
+
+static int gone(struct cohort_event *e)
+{
+	return coh_shared_gone(&e->shared, MAGIC);
+}
+
 int cohort_event_set(struct cohort_event *e)
 {
-	_Atomic uint32_t *word = word_of(e);
-	uint32_t was = atomic_load(word);
+	_Atomic uint32_t *word;
+	uint32_t was;
 
+	if (!there(e))
+		return gone(e);
+	word = word_of(e);
+	was = atomic_load(word);
 	do {
 		if (was & SET)
 			return 0;
@@ -79,6 +93,8 @@ int cohort_event_set(struct cohort_event *e)
 
 int cohort_event_clear(struct cohort_event *e)
 {
+	if (!there(e))
+		return gone(e);
 	COH_FAULT("event.clear.begin");
 	atomic_fetch_and(word_of(e), ~SET);
 	COH_FAULT("event.clear.done");
@@ -87,7 +103,7 @@ int cohort_event_clear(struct cohort_event *e)
 
 int cohort_event_is_set(struct cohort_event *e)
 {
-	return (atomic_load(word_of(e)) & SET) != 0;
+	return there(e) ? (atomic_load(word_of(e)) & SET) != 0 : gone(e);
 }
 
 /* Sleep while *WORD is WAS, which is not set. */
@@ -104,15 +120,21 @@ static void event_sleep(_Atomic uint32_t *word, uint32_t was, cohort_time deadli
 
 int cohort_event_wait(struct cohort_event *e, cohort_time deadline)
 {
-	_Atomic uint32_t *word = word_of(e);
-	uint32_t first = atomic_load(word), now = first;
+	_Atomic uint32_t *word;
+	uint32_t first, now;
 
+	if (!there(e))
+		return gone(e);
+	word = word_of(e);
+	first = now = atomic_load(word);
 	while (!(now & SET) && now / STEP == first / STEP) {
 		COH_FAULT("event.wait.look");
 		if (coh_clock_passed(deadline))
 			return COHORT_ETIMEDOUT;
 		event_sleep(word, now, deadline);
 		now = atomic_load(word);
+		if (!there(e))
+			return gone(e);
 	}
 	return 0;
 }

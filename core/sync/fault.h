@@ -13,6 +13,8 @@ void coh_fault(const char *point);
 
 /* Tests: die at the N-th point from now whose name begins with PREFIX (1: the next); 0: never. */
 void coh_fault_arm(const char *prefix, unsigned long n);
+/* Tests: do THIS at that point in place of dying, and go on; NULL: die. */
+void coh_fault_do(void (*this)(void));
 /* Points with that prefix passed since; and the names of all points passed so far, each once (at most N). */
 unsigned long coh_fault_count(void);
 int coh_fault_names(const char **names, int n);

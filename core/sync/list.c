@@ -194,7 +194,7 @@ size_t cohort_list_count(const struct cohort_list *l)
 /* Take the lock; what its dead holder did is done or not. */
 static int enter(struct cohort_list *l)
 {
-	int rc = coh_data_check(&check(l)->data);
+	int rc = coh_data_check(&l->data, MAGIC);
 
 	if (rc == 0)
 		rc = coh_mutex_lock(&coh_data_head(&l->data)->mutex, COHORT_FOREVER);

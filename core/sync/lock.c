@@ -131,23 +131,30 @@ int coh_lock_retake(struct coh_lock_cell *l, uint32_t depth)
 {
 	int rc = coh_mutex_lock(&l->mutex, COHORT_FOREVER);
 
-	COH_ASSERT(rc == 0 || rc == COHORT_EOWNERDEAD);
+	COH_ASSERT(rc == 0 || rc == COHORT_EOWNERDEAD || rc == COHORT_ESEGMENT);
 	COH_FAULT("lock.retake.taken");
-	l->depth = depth;
+	if (rc != COHORT_ESEGMENT)
+		l->depth = depth;
 	return rc;
 }
 
 int cohort_lock_acquire(struct cohort_lock *l, cohort_time deadline)
 {
-	return coh_lock_acquire(coh_lock_cell_of(l), deadline);
+	if (!coh_shared_there(&l->shared, MAGIC))
+		return coh_shared_gone(&l->shared, MAGIC);
+	return coh_lock_acquire(coh_primitive_cell(&l->shared), deadline);
 }
 
 int cohort_lock_release(struct cohort_lock *l)
 {
-	return coh_lock_release(coh_lock_cell_of(l));
+	if (!coh_shared_there(&l->shared, MAGIC))
+		return coh_shared_gone(&l->shared, MAGIC);
+	return coh_lock_release(coh_primitive_cell(&l->shared));
 }
 
 int cohort_lock_locked(struct cohort_lock *l)
 {
-	return coh_mutex_held(&coh_lock_cell_of(l)->mutex);
+	if (!coh_shared_there(&l->shared, MAGIC))
+		return coh_shared_gone(&l->shared, MAGIC);
+	return coh_mutex_held(&((struct coh_lock_cell *)coh_primitive_cell(&l->shared))->mutex);
 }

@@ -30,7 +30,7 @@ int coh_lock_release(struct coh_lock_cell *l);
 
 /*
  * Let go of L, which this thread holds, however often it does: how often.  Take it back that often:
- * 0 or COHORT_EOWNERDEAD.
+ * 0 or COHORT_EOWNERDEAD; COHORT_ESEGMENT: its memory was cut, and nobody holds it.
  */
 uint32_t coh_lock_drop(struct coh_lock_cell *l);
 int coh_lock_retake(struct coh_lock_cell *l, uint32_t depth);

@@ -12,6 +12,7 @@
 #include "sync/mutex.h"
 
 #include "base/clock.h"
+#include "base/object.h"
 #include "sync/gate.h"
 
 #include <errno.h>
@@ -47,14 +48,14 @@ static int entered(struct coh_mutex *m, uint32_t word)
 	COH_FAULT("mutex.wait.taken");
 	coh_robust_enter(&m->robust);
 	COH_FAULT("mutex.wait.entered");
-	coh_robust_pending(NULL);
+	coh_robust_settled();
 	return word & FUTEX_OWNER_DIED ? COHORT_EOWNERDEAD : 0;
 }
 
 static int given_up(int code)
 {
 	COH_FAULT("mutex.wait.give_up");
-	coh_robust_pending(NULL);
+	coh_robust_settled();
 	return code;
 }
 
@@ -89,18 +90,22 @@ static void bury(struct coh_mutex *m, uint32_t word)
 	errno = before;
 }
 
-/* Sleep while the word is WORD, which has an owner. */
-static void sleep_on(struct coh_mutex *m, uint32_t word, cohort_time deadline)
+/* Sleep while the word is WORD, which has an owner.  0, or COHORT_ESEGMENT: nobody would have woken us. */
+static int sleep_on(struct coh_mutex *m, uint32_t word, cohort_time deadline)
 {
 	cohort_time until = cohort_in(COH_MUTEX_SLICE);
 
 	if (!(word & FUTEX_WAITERS) && !change(m, word, word | FUTEX_WAITERS, memory_order_relaxed))
-		return;
+		return 0;
 	word |= FUTEX_WAITERS;
 	COH_FAULT("mutex.wait.sleep");
-	if (coh_futex_wait(&m->robust.pair.word, word, until < deadline ? until : deadline) == -ETIMEDOUT)
+	if (coh_futex_wait(&m->robust.pair.word, word, until < deadline ? until : deadline) == -ETIMEDOUT) {
+		if (coh_cut_found(m))
+			return COHORT_ESEGMENT;
 		bury(m, word);
+	}
 	COH_FAULT("mutex.wait.woken");
+	return 0;
 }
 
 int coh_mutex_lock_slowly(struct coh_mutex *m, cohort_time deadline)
@@ -120,10 +125,17 @@ int coh_mutex_lock_slowly(struct coh_mutex *m, cohort_time deadline)
 				return entered(m, word);
 		} else if (coh_clock_passed(deadline)) {
 			return given_up(COHORT_ETIMEDOUT);
-		} else {
-			sleep_on(m, word, deadline);
+		} else if (sleep_on(m, word, deadline) != 0) {
+			return given_up(COHORT_ESEGMENT);
 		}
 	}
+}
+
+void coh_mutex_lost(struct coh_mutex *m)
+{
+	COH_ASSERT(coh_cut_found(m));
+	coh_robust_mend();
+	coh_robust_settled();
 }
 
 void coh_mutex_unlock_slowly(struct coh_mutex *m)
@@ -138,7 +150,7 @@ void coh_mutex_unlock_slowly(struct coh_mutex *m)
 	if (coh_futex_wake_some(&p->word, FUTEX_WAITERS, 1) <= 1)
 		coh_pair_change(p, FUTEX_WAITERS, serial, 0);
 	COH_FAULT("mutex.unlock.woke");
-	coh_robust_pending(NULL);
+	coh_robust_settled();
 }
 
 void coh_mutex_doubt(struct coh_mutex *m)
@@ -154,7 +166,10 @@ void coh_mutex_abandon(struct coh_mutex *m)
 {
 	uint32_t word = look(m);
 
-	COH_ASSERT(coh_mutex_mine(m));
+	if (!coh_mutex_mine(m)) {
+		coh_mutex_lost(m);
+		return;
+	}
 	coh_robust_pending(&m->robust);
 	coh_robust_leave(&m->robust);
 	COH_FAULT("mutex.abandon.left");
@@ -164,7 +179,7 @@ void coh_mutex_abandon(struct coh_mutex *m)
 	COH_FAULT("mutex.abandon.wake");
 	if (word & FUTEX_WAITERS)
 		coh_futex_wake(&m->robust.pair.word, 1);
-	coh_robust_pending(NULL);
+	coh_robust_settled();
 }
 
 static uint32_t look_and_acquire(struct coh_mutex *m)

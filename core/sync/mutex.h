@@ -16,7 +16,7 @@
 #ifndef COH_SYNC_MUTEX_H
 #define COH_SYNC_MUTEX_H
 
-#include "base/object.h"
+#include "sync/cut.h"
 #include "sync/fault.h"
 #include "sync/robust.h"
 
@@ -30,10 +30,10 @@ struct coh_mutex {
 /*
  * The longest sleep in one go: a wake may have gone to one who was stopped (SIGSTOP, a frozen cgroup) on its way, and the
  * kernel overlooks a holder that called exec outside its process's first thread.  Other deaths need no such net, and to
- * show it the library for fault tests has none.
+ * show it the library for fault tests has none, but where memory may be cut (cut.h): nobody wakes who sleeps there.
  */
 #ifdef COHORT_FAULTS
-#define COH_MUTEX_SLICE COHORT_FOREVER
+#define COH_MUTEX_SLICE (coh_cut_any() ? 100 * COHORT_MS : COHORT_FOREVER)
 #else
 #define COH_MUTEX_SLICE (100 * COHORT_MS)
 #endif
@@ -41,6 +41,9 @@ struct coh_mutex {
 /* The ways that are not the short one. */
 int coh_mutex_lock_slowly(struct coh_mutex *m, cohort_time deadline);
 void coh_mutex_unlock_slowly(struct coh_mutex *m);
+
+/* M, which this thread took, is not its own: its memory was cut (else this asserts).  It leaves what we hold. */
+void coh_mutex_lost(struct coh_mutex *m);
 
 /* Take M if it is free and nothing is to be said about it. */
 static inline bool coh_mutex_take(struct coh_mutex *m)
@@ -58,13 +61,14 @@ static inline bool coh_mutex_take(struct coh_mutex *m)
 	COH_FAULT("mutex.lock.taken");
 	coh_robust_enter(&m->robust);
 	COH_FAULT("mutex.lock.entered");
-	coh_robust_pending(NULL);
+	coh_robust_settled();
 	return true;
 }
 
 /*
  * Take M, waiting until DEADLINE.  0; COHORT_EOWNERDEAD: taken as well, but its holder died:
- * what it guards may be half done; COHORT_ETIMEDOUT; -EDEADLK: this very thread holds it.
+ * what it guards may be half done; COHORT_ETIMEDOUT; -EDEADLK: this very thread holds it; COHORT_ESEGMENT: its memory
+ * was cut while we slept.
  */
 static inline int coh_mutex_lock(struct coh_mutex *m, cohort_time deadline)
 {
@@ -91,12 +95,15 @@ static inline bool coh_mutex_mine(struct coh_mutex *m)
 bool coh_mutex_held(struct coh_mutex *m);
 bool coh_mutex_dead(struct coh_mutex *m);
 
-/* Let go of M, which this thread holds (asserted). */
+/* Let go of M, which this thread holds (asserted, unless its memory was cut). */
 static inline void coh_mutex_unlock(struct coh_mutex *m)
 {
 	uint32_t me = coh_robust_thread.id;
 
-	COH_ASSERT(coh_mutex_mine(m));
+	if (__builtin_expect(!coh_mutex_mine(m), 0)) {
+		coh_mutex_lost(m);
+		return;
+	}
 	coh_robust_pending(&m->robust);
 	COH_FAULT("mutex.unlock.pending");
 	coh_robust_leave(&m->robust);
@@ -105,7 +112,7 @@ static inline void coh_mutex_unlock(struct coh_mutex *m)
 				 memory_order_release, memory_order_relaxed),
 		1)) {
 		COH_FAULT("mutex.unlock.free");
-		coh_robust_pending(NULL);
+		coh_robust_settled();
 	} else {
 		coh_mutex_unlock_slowly(m);
 	}

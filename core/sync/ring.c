@@ -97,7 +97,9 @@ void coh_ring_layout(const struct coh_ring_config *c, size_t *fixed, size_t *spa
 
 static void ring_see(struct coh_ring *r, void *base, int fd, const int *bells)
 {
-	*r = (struct coh_ring){.base = base, .fd = fd};
+	static const uint32_t always = COH_RING_MARK;
+
+	*r = (struct coh_ring){.base = base, .fd = fd, .mark = &always};
 	r->spin = coh_gate_may_spin() ? SPIN_DEFAULT : -1;
 	r->shared = (struct coh_ring_shared *)(void *)(r->base + COH_RING_AFTER_HEADER);
 	for (int i = 0; i < COH_RING_BELLS; i++) {
@@ -179,6 +181,8 @@ int64_t coh_ring_size(struct coh_ring *r)
 	struct look before, after;
 	int rc;
 
+	if (!coh_ring_there(r))
+		return COHORT_ESEGMENT;
 	look(r, &before);
 	for (int i = 0; i < SIZE_TRIES; i++) {
 		look(r, &after);

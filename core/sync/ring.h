@@ -72,6 +72,7 @@ struct coh_ring {
 	struct coh_ring_shared *shared;
 	struct coh_ring_config config; /* copied once, then believed */
 	char *base;                    /* of the segment */
+	const uint32_t *mark;  /* of the segment (segment.h), by who has that; else one that always holds */
 	int fd;
 	int bell[COH_RING_BELLS];      /* -1: none */
 	uint64_t lanes, lane_size, hands, cells, cell_size; /* where things are: see ring.c */

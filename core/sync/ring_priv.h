@@ -221,7 +221,17 @@ static inline uint32_t coh_ring_hands(const struct coh_ring *r)
 
 /* ---- locks ---- */
 
-/* 0; COHORT_ETIMEDOUT: its holder is stopped, and DEADLINE and some grace passed. */
+#define COH_RING_MARK COH_SEGMENT_MARK(COH_SEGMENT_QUEUE)
+
+/* The memory is all there: every call asks on its way to a lock. */
+static inline bool coh_ring_there(const struct coh_ring *r)
+{
+	return __builtin_expect(*r->mark == COH_RING_MARK, 1);
+}
+
+/*
+ * 0; COHORT_ETIMEDOUT: its holder is stopped, and DEADLINE and some grace passed; COHORT_ESEGMENT: the memory is not all there.
+ */
 int coh_ring_lock_put_slowly(struct coh_ring *r, cohort_time deadline);
 int coh_ring_lock_get_slowly(struct coh_ring *r, cohort_time deadline);
 int coh_ring_lock_both(struct coh_ring *r, cohort_time deadline);
@@ -229,12 +239,12 @@ void coh_ring_unlock_both(struct coh_ring *r);
 
 static inline int coh_ring_lock_put(struct coh_ring *r, cohort_time deadline)
 {
-	return coh_mutex_take(&r->shared->put.mutex) ? 0 : coh_ring_lock_put_slowly(r, deadline);
+	return coh_ring_there(r) && coh_mutex_take(&r->shared->put.mutex) ? 0 : coh_ring_lock_put_slowly(r, deadline);
 }
 
 static inline int coh_ring_lock_get(struct coh_ring *r, cohort_time deadline)
 {
-	return coh_mutex_take(&r->shared->get.mutex) ? 0 : coh_ring_lock_get_slowly(r, deadline);
+	return coh_ring_there(r) && coh_mutex_take(&r->shared->get.mutex) ? 0 : coh_ring_lock_get_slowly(r, deadline);
 }
 
 /* Letting go is an atomic read-modify-write: after it gates can be opened. */

@@ -359,6 +359,8 @@ static int block_make(struct coh_ring *r, struct put *p, const struct coh_ring_i
 	while (rc == -ENOMEM) {
 		if (atomic_load(&r->shared->watch.shut) != 0)
 			return COHORT_ESHUTDOWN;
+		if (!coh_ring_there(r))
+			return COHORT_ESEGMENT;
 		if (coh_ring_wait_gate(r, &r->shared->watch.space, &w, deadline) != 0)
 			return COHORT_EFULL;
 		rc = block_try(r, p, item);
@@ -373,6 +375,8 @@ static int put_large(struct coh_ring *r, unsigned seat, const struct coh_ring_it
 
 	if (item->size + BLOCK_HEAD + coh_ring_span(sizeof p.block) > r->config.memory)
 		return COHORT_ETOOBIG;
+	if (!coh_ring_there(r))
+		return COHORT_ESEGMENT;
 	if (atomic_load(&r->shared->watch.shut) != 0)
 		return COHORT_ESHUTDOWN;
 	put_init(r, &p, seat, item);

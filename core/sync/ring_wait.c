@@ -32,9 +32,18 @@ static cohort_time with_grace(cohort_time deadline)
 	return deadline > least ? deadline : least;
 }
 
+static int lock_slowly(struct coh_ring *r, struct coh_mutex *m, cohort_time deadline)
+{
+	if (coh_ring_there(r))
+		return coh_mutex_lock_slowly(m, with_grace(deadline));
+	(void)coh_cut_found(r->base);
+	coh_robust_mend(); /* of what this thread held there */
+	return COHORT_ESEGMENT;
+}
+
 int coh_ring_lock_put_slowly(struct coh_ring *r, cohort_time deadline)
 {
-	int rc = coh_mutex_lock_slowly(&r->shared->put.mutex, with_grace(deadline));
+	int rc = lock_slowly(r, &r->shared->put.mutex, deadline);
 
 	if (rc == COHORT_EOWNERDEAD)
 		coh_ring_mend_put(r);
@@ -43,7 +52,7 @@ int coh_ring_lock_put_slowly(struct coh_ring *r, cohort_time deadline)
 
 int coh_ring_lock_get_slowly(struct coh_ring *r, cohort_time deadline)
 {
-	int rc = coh_mutex_lock_slowly(&r->shared->get.mutex, with_grace(deadline));
+	int rc = lock_slowly(r, &r->shared->get.mutex, deadline);
 
 	if (rc == COHORT_EOWNERDEAD)
 		coh_ring_mend_get(r);

@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/object.h"
+#include "sync/cut.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -68,6 +69,45 @@ uint32_t coh_robust_ask(void)
 	t->id = (uint32_t)syscall(SYS_gettid);
 	errno = before;
 	return t->id;
+}
+
+static void *untagged(void *link)
+{
+	return (void *)((uintptr_t)link & ~(uintptr_t)1);
+}
+
+void coh_robust_leave_anywhere(struct coh_robust *r)
+{
+	void *next = __atomic_load_n(&r->next, __ATOMIC_ACQUIRE), *prev = __atomic_load_n(&r->prev, __ATOMIC_RELAXED);
+
+	if (prev != NULL) {
+		coh_robust_link_back(coh_robust_thread.head, next, prev);
+		*(void **)untagged(prev) = next;
+		coh_robust_barrier();
+	} else {
+		coh_robust_mend();
+	}
+}
+
+/*
+ * An entry that was cut may have been entered once more since, by who took its word for free, also another thread: then
+ * the list goes in a circle, or into that thread's.  Most often the first such entry ends the walk; else its length does,
+ * and all is given up.
+ */
+void coh_robust_mend(void)
+{
+	struct robust_list_head *head = coh_robust_thread.head;
+	struct robust_list *at = head != NULL ? &head->list : NULL, *next;
+
+	for (int n = 0; at != NULL && (next = untagged(at->next)) != &head->list; n++) {
+		if (n == ROBUST_LIST_LIMIT)
+			at = &head->list;
+		if (n == ROBUST_LIST_LIMIT || __atomic_load_n(&next->next, __ATOMIC_RELAXED) == NULL || coh_cut_found(next)) {
+			at->next = &head->list;
+			return;
+		}
+		at = next;
+	}
 }
 
 int coh_futex_wait(_Atomic uint32_t *word, uint32_t value, int64_t deadline)

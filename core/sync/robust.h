@@ -9,7 +9,9 @@
  * pending word without any id has one sleeper woken.
  *
  * The links are addresses of the holder's own process, for the kernel's and its use only; nobody
- * else reads them.  A segment may not be unmapped while a word in it is held.
+ * else reads them.  A segment may not be unmapped while a word in it is held.  Where memory was cut
+ * (cut.h) words and links are zeroes at any moment: a thread's list ends there, and what it held
+ * before is not marked by the kernel when it dies, but found by who waits (mutex.c, bury).
  *
  * Taking and letting go are inline: they lie on the path of every message.
  */
@@ -57,13 +59,20 @@ static inline void coh_robust_barrier(void)
 }
 
 /*
- * R is about to be taken, or let go, by this thread, or somebody woken by it; NULL: done.  The thread has
+ * R is about to be taken, or let go, by this thread, or somebody woken by it; and it is done.  The thread has
  * called coh_robust_self.
  */
 static inline void coh_robust_pending(struct coh_robust *r)
 {
 	coh_robust_barrier();
-	coh_robust_thread.head->list_op_pending = r != NULL ? (struct robust_list *)&r->next : NULL;
+	coh_robust_thread.head->list_op_pending = (struct robust_list *)&r->next;
+	coh_robust_barrier();
+}
+
+static inline void coh_robust_settled(void)
+{
+	coh_robust_barrier();
+	coh_robust_thread.head->list_op_pending = NULL;
 	coh_robust_barrier();
 }
 
@@ -81,21 +90,33 @@ static inline void coh_robust_enter(struct coh_robust *r)
 {
 	struct robust_list_head *head = coh_robust_thread.head;
 
-	r->prev = &head->list;
 	r->next = head->list.next;
 	coh_robust_link_back(head, r->next, &r->next);
+	r->prev = &head->list;
 	coh_robust_barrier(); /* the kernel comes in by the head: what it finds there is whole */
 	head->list.next = (struct robust_list *)&r->next;
 }
 
+/* The same, wherever it stands in the list, or its links are zeroes. */
+void coh_robust_leave_anywhere(struct coh_robust *r);
+
+/* Most often it is the first.  One link after the other: if the second is no zero, neither was the first. */
 static inline void coh_robust_leave(struct coh_robust *r)
 {
-	void **before = (void **)((uintptr_t)r->prev & ~(uintptr_t)1);
+	struct robust_list_head *head = coh_robust_thread.head;
+	void *next = __atomic_load_n(&r->next, __ATOMIC_ACQUIRE);
 
-	coh_robust_link_back(coh_robust_thread.head, r->next, r->prev);
-	*before = r->next;
-	coh_robust_barrier();
+	if (__builtin_expect(__atomic_load_n(&r->prev, __ATOMIC_RELAXED) == (void *)&head->list, 1)) {
+		coh_robust_link_back(head, next, &head->list);
+		head->list.next = next;
+		coh_robust_barrier();
+	} else {
+		coh_robust_leave_anywhere(r);
+	}
 }
+
+/* Have this thread's list end before what was cut. */
+void coh_robust_mend(void);
 
 /*
  * futex(2) on a word that processes share.  Sleep while *WORD is VALUE until DEADLINE (a moment of CLOCK_MONOTONIC;

@@ -119,11 +119,24 @@ static cohort_time look_by(cohort_time deadline)
 	return look < deadline ? look : deadline;
 }
 
+static bool there(struct cohort_rwlock *l)
+{
+	return coh_shared_there(&l->shared, MAGIC);
+}
+
+static int gone(struct cohort_rwlock *l)
+{
+	return coh_shared_gone(&l->shared, MAGIC);
+}
+
 int cohort_rwlock_read(struct cohort_rwlock *l, cohort_time deadline)
 {
-	struct rwlock_cell *c = cell_of(l);
+	struct rwlock_cell *c;
 	int rc;
 
+	if (!there(l))
+		return gone(l);
+	c = cell_of(l);
 	if (has_it(c))
 		return -EDEADLK;
 	while ((rc = reader_try(c)) == -EAGAIN) {
@@ -133,6 +146,8 @@ int cohort_rwlock_read(struct cohort_rwlock *l, cohort_time deadline)
 			return COHORT_ETIMEDOUT;
 		if (coh_mutex_held(&c->writer))
 			(void)coh_gate_sleep(&c->readers, ticket, look_by(deadline));
+		if (!there(l))
+			return gone(l);
 	}
 	COH_FAULT("rwlock.read.done");
 	return rc == 0 ? tell(c) : rc;
@@ -156,7 +171,7 @@ static void writer_inherit(struct rwlock_cell *c)
 	atomic_store(&c->writing, 0);
 }
 
-static int await_readers(struct rwlock_cell *c, cohort_time deadline)
+static int await_readers(struct cohort_rwlock *l, struct rwlock_cell *c, cohort_time deadline)
 {
 	for (unsigned looks = 1;; looks++) {
 		uint32_t ticket = coh_gate_arm(&c->writers);
@@ -169,14 +184,19 @@ static int await_readers(struct rwlock_cell *c, cohort_time deadline)
 			return COHORT_ETIMEDOUT;
 		COH_FAULT("rwlock.write.await");
 		(void)coh_gate_sleep(&c->writers, ticket, look_by(deadline));
+		if (!there(l))
+			return COHORT_ESEGMENT;
 	}
 }
 
 int cohort_rwlock_write(struct cohort_rwlock *l, cohort_time deadline)
 {
-	struct rwlock_cell *c = cell_of(l);
+	struct rwlock_cell *c;
 	int rc;
 
+	if (!there(l))
+		return gone(l);
+	c = cell_of(l);
 	if (has_it(c))
 		return -EDEADLK;
 	rc = coh_mutex_lock(&c->writer, deadline);
@@ -186,7 +206,7 @@ int cohort_rwlock_write(struct cohort_rwlock *l, cohort_time deadline)
 		writer_inherit(c);
 	else if (rc != 0)
 		return rc;
-	rc = await_readers(c, deadline);
+	rc = await_readers(l, c, deadline);
 	if (rc != 0) {
 		writer_leave(c);
 		return rc;
@@ -198,9 +218,12 @@ int cohort_rwlock_write(struct cohort_rwlock *l, cohort_time deadline)
 
 int cohort_rwlock_release(struct cohort_rwlock *l)
 {
-	struct rwlock_cell *c = cell_of(l);
+	struct rwlock_cell *c;
 	struct coh_roster_slot *s;
 
+	if (!there(l))
+		return gone(l);
+	c = cell_of(l);
 	if (coh_mutex_mine(&c->writer)) {
 		atomic_store(&c->torn, 0);
 		COH_FAULT("rwlock.release.whole");
@@ -218,8 +241,11 @@ int cohort_rwlock_release(struct cohort_rwlock *l)
 
 int cohort_rwlock_locked(struct cohort_rwlock *l)
 {
-	struct rwlock_cell *c = cell_of(l);
+	struct rwlock_cell *c;
 
+	if (!there(l))
+		return gone(l);
+	c = cell_of(l);
 	if (coh_mutex_held(&c->writer) && atomic_load(&c->writing))
 		return -1;
 	return (int)coh_roster_count(&c->roster);

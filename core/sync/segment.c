@@ -13,6 +13,7 @@
 #include "base/mem.h"
 #include "os/fd.h"
 #include "os/shm.h"
+#include "sync/cut.h"
 #include "sync/inherit.h"
 #include "sync/party.h"
 
@@ -78,8 +79,9 @@ static bool is_memory_alone(const struct coh_segment *s)
 
 void coh_segment_drop_open(struct coh_segment *s)
 {
-	coh_shm_unmap(s->header, s->size);
+	coh_cut_unmap(s->header, s->mapped);
 	s->header = NULL;
+	s->mark = &coh_segment_unmarked;
 	if (is_memory_alone(s)) /* the numbers are somebody else's by now */
 		return;
 	coh_fd_close(&s->fd);
@@ -94,18 +96,60 @@ void coh_segment_drop(struct coh_segment *s)
 	*s = (struct coh_segment)COH_SEGMENT_NONE;
 }
 
+/* ---- the marks ---- */
+
+const uint32_t coh_segment_unmarked;
+
+static void marks_of(uint32_t kind, uint32_t marks[COH_SEGMENT_MARKS])
+{
+	marks[0] = COH_SEGMENT_MARK(COH_SEGMENT_LOCK);
+	marks[1] = COH_SEGMENT_MARK(kind);
+}
+
+int coh_segment_sign(int fd, uint32_t kind, size_t size)
+{
+	uint32_t marks[COH_SEGMENT_MARKS];
+
+	marks_of(kind, marks);
+	return coh_fd_write_at(fd, marks, sizeof marks, (off_t)(COH_SEGMENT_END(size) - sizeof marks));
+}
+
+/* The last of the marks at AT. */
+static const uint32_t *last_of(const void *at)
+{
+	return (const uint32_t *)at + COH_SEGMENT_MARKS - 1;
+}
+
+/* The N bytes of the file of S, which can be cut or not.  0 or -errno. */
+static int map(struct coh_segment *s, uint32_t kind, size_t n, bool fixed)
+{
+	s->kind = kind;
+	s->mapped = n;
+	s->size = fixed ? n : n - COH_SEGMENT_END(0);
+	s->header = coh_shm_map(s->fd, n);
+	if (s->header == NULL)
+		return -errno;
+	s->mark = last_of((const char *)s->header + (fixed ? offsetof(struct coh_segment_header, mark) : s->size));
+	return fixed ? 0 : coh_cut_watch(s->header, n, s->mark, COH_SEGMENT_MARK(kind));
+}
+
 int coh_segment_begin(
     struct coh_segment *s, const struct coh_segment_spec *spec, struct cohort_error *err)
 {
-	s->size = spec->size + spec->tail;
-	s->header = coh_shm_map(s->fd, s->size);
-	if (s->header == NULL)
-		return coh_fail_errno(err, errno, "make a %s: map %zu bytes", spec->what, s->size);
+	bool fixed = s->name == NULL;
+	size_t size = spec->size + spec->tail;
+	uint32_t marks[COH_SEGMENT_MARKS];
+	int rc = map(s, spec->kind, fixed ? size : COH_SEGMENT_END(size), fixed);
+
+	if (rc != 0)
+		return coh_fail_errno(err, -rc, "make a %s: map %zu bytes", spec->what, s->mapped);
+	marks_of(spec->kind, marks);
+	memcpy(s->header->mark, marks, sizeof marks);
 	s->owner = true;
 	s->header->magic = COH_SEGMENT_MAGIC;
 	s->header->version = COH_SEGMENT_VERSION;
 	s->header->kind = spec->kind;
-	s->header->size = s->size;
+	s->header->size = s->mapped;
 	s->header->owner = s->party;
 	s->header->space = coh_party_space();
 	memcpy(s->header->id, s->id, sizeof s->id);
@@ -157,6 +201,7 @@ int coh_segment_check_in(
 {
 	struct coh_segment_header h;
 	struct stat st;
+	bool fixed;
 	int rc;
 
 	if (fstat(s->fd, &st) != 0)
@@ -174,10 +219,16 @@ int coh_segment_check_in(
 	rc = refuse_header(&h, spec, (uint64_t)st.st_size, err);
 	if (rc != 0)
 		return rc;
-	s->size = (size_t)st.st_size;
-	s->header = coh_shm_map(s->fd, s->size);
-	if (s->header == NULL)
-		return coh_fail_errno(err, errno, "open the %s: map %zu bytes", spec->what, s->size);
+	fixed = coh_shm_sealed(s->fd);
+	if (!fixed && st.st_size % COH_SEGMENT_END(0) != 0)
+		return coh_fail(err, COHORT_ESEGMENT, "open the %s: its memory of %lld bytes does not end as it should",
+		    spec->what, (long long)st.st_size);
+	rc = map(s, spec->kind, (size_t)st.st_size, fixed);
+	if (rc != 0)
+		return coh_fail_errno(err, -rc, "open the %s: map %zu bytes", spec->what, s->mapped);
+	rc = coh_segment_check(s, err);
+	if (rc != 0)
+		return rc;
 	memcpy(s->id, h.id, sizeof s->id);
 	s->published = true;
 	return 0;
@@ -244,15 +295,18 @@ int coh_segment_adopt(struct coh_segment *s, const int *fds, int n,
 
 int coh_segment_check(const struct coh_segment *s, struct cohort_error *err)
 {
-	struct stat st;
+	const char *name = s->name != NULL ? s->name : "";
+	struct stat st = {.st_size = 0};
 
-	if (fstat(s->fd, &st) != 0)
-		return coh_fail_errno(err, errno, "look at shared memory");
-	if ((uint64_t)st.st_size >= s->size)
+	if (*s->mark == COH_SEGMENT_MARK(s->kind))
 		return 0;
+	if (is_memory_alone(s) || fstat(s->fd, &st) != 0 || (uint64_t)st.st_size >= s->mapped)
+		return coh_fail(err, COHORT_ESEGMENT,
+		    "the memory of the %s '%s' was cut, or overwritten to its end at %zu bytes: close it, remove its name, and make it anew",
+		    coh_segment_word(s->kind), name, s->mapped);
 	return coh_fail(err, COHORT_ESEGMENT,
-	    "the memory of the shared object %s was cut to %lld bytes, wanted are %zu",
-	    s->name != NULL ? s->name : "without a name", (long long)st.st_size, s->size);
+	    "the memory of the %s '%s' was cut to %lld bytes, wanted are %zu: close it, remove its name, and make it anew",
+	    coh_segment_word(s->kind), name, (long long)st.st_size, s->mapped);
 }
 
 /* ---- opening ---- */

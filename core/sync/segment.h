@@ -13,7 +13,7 @@
  *
  * Shared memory holds offsets, never addresses.  Pages are reserved when a segment is made
  * (-ENOSPC there, never a SIGBUS later), but for a sparse tail, whose user reserves them piece by
- * piece (os/shm.h).
+ * piece (os/shm.h).  The file of a named one can be cut short by who has our rights: cut.h.
  */
 #ifndef COH_SYNC_SEGMENT_H
 #define COH_SYNC_SEGMENT_H
@@ -24,7 +24,7 @@
 #include <stdint.h>
 
 #define COH_SEGMENT_MAGIC UINT64_C(0x31676573746f6843) /* "Chotseg1" */
-#define COH_SEGMENT_VERSION 1
+#define COH_SEGMENT_VERSION 2
 #define COH_SEGMENT_NAME_MAX 255 /* bytes: what a file system takes (NAME_MAX) */
 #define COH_SEGMENT_BELLS 2
 
@@ -46,16 +46,24 @@ enum coh_segment_kind {
 	COH_SEGMENT_KINDS,
 };
 
+/*
+ * Which words mark a segment of KIND as whole: that of the lock which values and arrays have inside, then its own.  They stand at
+ * the end of a file that can be cut, where no cut leaves them; else in the header.  They are what handles begin with (shared.h).
+ */
+#define COH_SEGMENT_MARK(kind) (0x53480000u | (uint32_t)(kind)) /* "SH" */
+#define COH_SEGMENT_MARKS 2
+
 /* The first bytes of every segment. */
 struct coh_segment_header {
 	uint64_t magic;
 	uint32_t version, kind;
-	uint64_t size;  /* of the whole segment, sparse tail included */
+	uint64_t size;  /* of the whole file: sparse tail, and marks at the end, included */
 	uint64_t owner; /* party.h: who made it */
 	uint8_t id[16]; /* random: two handles of one segment are known by it */
 	uint64_t detail; /* for the object: what it is beyond its kind; as it is when published */
 	uint64_t space;  /* party.h: where its maker's pids, and the thread ids in its locks, mean something */
-	uint64_t spare[7];
+	uint32_t mark[COH_SEGMENT_MARKS];
+	uint64_t spare[6];
 	uint64_t check;  /* over all of the above, by coh_segment_publish */
 };
 
@@ -67,8 +75,11 @@ enum coh_segment_open {
 };
 
 struct coh_segment {
-	struct coh_segment_header *header; /* mapped: SIZE bytes */
+	struct coh_segment_header *header; /* mapped: SIZE bytes, and marks */
 	size_t size;
+	const uint32_t *mark;      /* COH_SEGMENT_MARK(KIND) as long as all of it is there; never NULL once opened, nor when closed */
+	size_t mapped; /* bytes in all */
+	uint32_t kind;
 	int fd;
 	int bell[COH_SEGMENT_BELLS]; /* readable descriptors (bell.h), or -1 */
 	bool owner;                  /* this handle made it: its name goes with it */
@@ -136,10 +147,13 @@ int coh_segment_fds(const struct coh_segment *s, int *fds);
 const char *coh_segment_word(uint32_t kind);
 
 /*
- * The file is still as large as what is mapped (a named one can be cut): 0, or COHORT_ESEGMENT.
- * One system call.
+ * All of it is there (a named one can be cut): 0, or COHORT_ESEGMENT with a sentence: which object, the bytes there are and
+ * those there should be, what to do.
  */
 int coh_segment_check(const struct coh_segment *s, struct cohort_error *err);
+
+/* What `mark` leads to of a segment that was closed: no mark. */
+extern const uint32_t coh_segment_unmarked;
 
 /*
  * Unmap and close; the maker's handle removes the name (of the object it made, and of no other

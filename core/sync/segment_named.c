@@ -58,7 +58,9 @@ static int make_file(struct coh_segment *s, int root, const char *folder,
 		return coh_fail_errno(
 		    err, errno, "make the %s '%s': lock its file", spec->what, s->name);
 	COH_FAULT("segment.make.locked");
-	rc = coh_shm_extend(s->fd, spec->size, spec->tail);
+	rc = coh_shm_extend(s->fd, spec->size, COH_SEGMENT_END(spec->size + spec->tail) - spec->size);
+	if (rc == 0)
+		rc = coh_segment_sign(s->fd, spec->kind, spec->size + spec->tail);
 	if (rc != 0)
 		return coh_fail_errno(err, -rc, "make the %s '%s': %zu bytes of /dev/shm",
 		    spec->what, s->name, spec->size);

@@ -14,8 +14,14 @@
 /* Nothing is in it, and no descriptor is 0. */
 #define COH_SEGMENT_NONE                                                                           \
 	{                                                                                          \
-		.fd = -1, .bell = { -1, -1 }                                                       \
+		.mark = &coh_segment_unmarked, .fd = -1, .bell = { -1, -1 }                                                     \
 	}
+
+/* How long a file is that can be cut: SIZE bytes, room up to a multiple of 8, and the marks, which are 8 bytes. */
+#define COH_SEGMENT_END(size) (((size) + 7) / 8 * 8 + COH_SEGMENT_MARKS * sizeof(uint32_t))
+
+/* Write the marks of KIND at the end of FD, whose memory shall have SIZE bytes; 0 or -errno. */
+int coh_segment_sign(int fd, uint32_t kind, size_t size);
 
 /* What the field `check` of H should be. */
 uint64_t coh_segment_sum(const struct coh_segment_header *h);

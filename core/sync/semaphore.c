@@ -130,7 +130,7 @@ static void count(struct semaphore_cell *c)
 	COH_FAULT("semaphore.count.done");
 }
 
-/* The lock inside.  0 or COHORT_ETIMEDOUT. */
+/* The lock inside.  0, COHORT_ETIMEDOUT, COHORT_ESEGMENT. */
 static int lock(struct semaphore_cell *c, cohort_time deadline)
 {
 	int rc = coh_primitive_lock(&c->mutex, deadline);
@@ -276,13 +276,13 @@ static int try_hard(struct semaphore_cell *c, cohort_time deadline)
 	return rc;
 }
 
-static int acquire(struct semaphore_cell *c, cohort_time deadline)
+static int acquire(struct cohort_semaphore *s, struct semaphore_cell *c, cohort_time deadline)
 {
 	cohort_time look;
 	uint32_t ticket;
 	int rc = try_hard(c, deadline);
 
-	while (rc == 0 && !coh_clock_passed(deadline)) {
+	while (rc == 0 && coh_shared_there(&s->shared, MAGIC) && !coh_clock_passed(deadline)) {
 		ticket = coh_gate_arm(&c->gate);
 		rc = try_hard(c, deadline);
 		if (rc != 0)
@@ -297,11 +297,15 @@ static int acquire(struct semaphore_cell *c, cohort_time deadline)
 
 int cohort_semaphore_acquire(struct cohort_semaphore *s, cohort_time deadline)
 {
-	struct semaphore_cell *c = coh_primitive_cell(&checked(s)->shared);
-	int rc = acquire(c, deadline);
+	struct semaphore_cell *c;
+	int rc;
 
+	if (!coh_shared_there(&s->shared, MAGIC))
+		return coh_shared_gone(&s->shared, MAGIC);
+	c = coh_primitive_cell(&s->shared);
+	rc = acquire(s, c, deadline);
 	if (rc != 1)
-		return rc;
+		return coh_shared_end(&s->shared, rc);
 	if (!c->signals)
 		atomic_fetch_add(&s->took, 1);
 	return 0;
@@ -372,12 +376,17 @@ static void untook(struct cohort_semaphore *s, uint64_t n)
 
 int cohort_semaphore_release(struct cohort_semaphore *s, unsigned n)
 {
-	struct semaphore_cell *c = coh_primitive_cell(&checked(s)->shared);
+	struct semaphore_cell *c;
 	int rc;
 
+	if (!coh_shared_there(&s->shared, MAGIC))
+		return coh_shared_gone(&s->shared, MAGIC);
 	if (n == 0 || n > VALUE_MAX)
 		return COHORT_EARGUMENT;
-	(void)lock(c, COHORT_FOREVER);
+	c = coh_primitive_cell(&s->shared);
+	rc = lock(c, COHORT_FOREVER);
+	if (rc != 0)
+		return rc;
 	rc = give(c, coh_party_self(), n);
 	unlock(c, rc == 0 ? n : 0);
 	if (rc == 0)
@@ -390,8 +399,11 @@ unsigned cohort_semaphore_value(struct cohort_semaphore *s)
 	struct semaphore_cell *c = coh_primitive_cell(&checked(s)->shared);
 	uint64_t free;
 
+	if (!coh_shared_there(&s->shared, MAGIC))
+		return 0;
 	(void)ask_who_lives(c);
-	(void)lock(c, COHORT_FOREVER);
+	if (lock(c, COHORT_FOREVER) != 0)
+		return 0;
 	free = c->free;
 	unlock(c, 0);
 	return free < UINT_MAX ? (unsigned)free : UINT_MAX;

@@ -4,6 +4,9 @@
 #include "sync/shared.h"
 
 #include "base/err.h"
+#include "base/object.h"
+#include "sync/cut.h"
+#include "sync/robust.h"
 
 #include <cohort/shared.h>
 #include <stdalign.h>
@@ -26,6 +29,21 @@ const struct coh_segment *coh_shared_segment(const void *object, struct cohort_e
 		return NULL;
 	}
 	return &s->segment;
+}
+
+int coh_shared_gone(const struct coh_shared *s, uint32_t magic)
+{
+	COH_ASSERT(s != NULL && s->magic == magic);
+	(void)coh_cut_found(s->segment.header); /* so that all that is inside it is gone too */
+	coh_robust_mend();                      /* of what this thread held there */
+	return COHORT_ESEGMENT;
+}
+
+int cohort_shared_check(const void *object, struct cohort_error *err)
+{
+	const struct coh_segment *s = coh_shared_segment(object, err);
+
+	return s != NULL ? coh_segment_check(s, err) : COHORT_EARGUMENT;
 }
 
 int cohort_shared_unlink(const char *name, struct cohort_error *err)

@@ -7,14 +7,31 @@
 
 #include "sync/segment.h"
 
-/* The magic of a handle whose segment is of KIND. */
-#define COH_SHARED_MAGIC(kind) (0x53480000u | (uint32_t)(kind)) /* "SH" */
+/* The magic of a handle whose segment is of KIND: what marks the segment, so that a call looks at both at once. */
+#define COH_SHARED_MAGIC(kind) COH_SEGMENT_MARK(kind)
 
 /* The first member of struct cohort_queue, struct cohort_lock, ... */
 struct coh_shared {
 	uint32_t magic; /* COH_SHARED_MAGIC of its kind, 0 once it is closed */
 	struct coh_segment segment;
 };
+
+/*
+ * The handle S is of MAGIC and open, and its memory is all there: what every call that touches the memory asks first.  If not it
+ * returns coh_shared_gone, which is COHORT_ESEGMENT; or ends the process, where S is no such handle.
+ */
+static inline bool coh_shared_there(const struct coh_shared *s, uint32_t magic)
+{
+	return __builtin_expect(
+	    s != NULL && *s->segment.mark == magic, 1);
+}
+int coh_shared_gone(const struct coh_shared *s, uint32_t magic) __attribute__((cold));
+
+/* Of a call that may have slept on S, which was there: RC, or COHORT_ESEGMENT. */
+static inline int coh_shared_end(const struct coh_shared *s, int rc)
+{
+	return coh_shared_there(s, s->magic) ? rc : coh_shared_gone(s, s->magic);
+}
 
 /*
  * The segment of OBJECT, which a user says is the handle of a shared object: it, or NULL with

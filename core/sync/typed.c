@@ -128,6 +128,7 @@ static int see_lock(
 	/* its cell is where a lock's is, behind the header */
 	t->own.shared.magic = COH_SHARED_MAGIC(COH_SEGMENT_LOCK);
 	t->own.shared.segment = t->data.shared.segment;
+	t->own.shared.segment.mark--; /* the one for this lock stands before that of the whole */
 	t->lock = &t->own;
 	return 0;
 }

@@ -55,40 +55,51 @@ struct cohort_lock *cohort_value_lock(struct cohort_value *v)
 	return check(v)->lock;
 }
 
+/* What of an operation is done when the memory is not all there. */
+static int gone(const struct cohort_value *v)
+{
+	return coh_shared_gone(&v->typed.data.shared, MAGIC);
+}
+
+static bool there(const struct cohort_value *v)
+{
+	return coh_shared_there(&v->typed.data.shared, MAGIC);
+}
+
 int cohort_value_get(struct cohort_value *v, void *out, cohort_time deadline)
 {
-	return coh_typed_get(check(v), 0, 1, out, deadline);
+	return there(v) ? coh_typed_get(&v->typed, 0, 1, out, deadline) : gone(v);
 }
 
 int cohort_value_set(struct cohort_value *v, const void *in, cohort_time deadline)
 {
-	return coh_typed_set(check(v), 0, 1, in, deadline);
+	return there(v) ? coh_typed_set(&v->typed, 0, 1, in, deadline) : gone(v);
 }
 
 int cohort_value_add(struct cohort_value *v, int64_t delta, int64_t *old)
 {
-	const struct coh_typed *t = check(v);
+	const struct coh_typed *t = &v->typed;
 
-	return coh_typed_add(t->step, t->at, delta, old);
+	return there(v) ? coh_typed_add(t->step, t->at, delta, old) : gone(v);
 }
 
 int cohort_value_exchange(struct cohort_value *v, int64_t value, int64_t *old)
 {
-	const struct coh_typed *t = check(v);
+	const struct coh_typed *t = &v->typed;
 
-	return coh_typed_exchange(t->step, t->at, value, old);
+	return there(v) ? coh_typed_exchange(t->step, t->at, value, old) : gone(v);
 }
 
 int cohort_value_compare(struct cohort_value *v, int64_t expected, int64_t value, int64_t *old)
 {
-	const struct coh_typed *t = check(v);
+	const struct coh_typed *t = &v->typed;
 
-	return coh_typed_compare(t->step, t->at, expected, value, old);
+	return there(v) ? coh_typed_compare(t->step, t->at, expected, value, old) : gone(v);
 }
 
 int cohort_value_load(struct cohort_value *v, int64_t *value)
 {
-	const struct coh_typed *t = check(v);
+	const struct coh_typed *t = &v->typed;
 
-	return coh_typed_load(t->step, t->at, value);
+	return there(v) ? coh_typed_load(t->step, t->at, value) : gone(v);
 }

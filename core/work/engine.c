@@ -286,6 +286,7 @@ static int thread_start(void)
 	int rc;
 
 	sigfillset(&all);
+	sigdelset(&all, SIGBUS); /* memory of others may be cut (sync/cut.h), also under this thread */
 	pthread_sigmask(SIG_SETMASK, &all, &old); /* the thread inherits it */
 	rc = pthread_create(&engine.thread, NULL, background_main, NULL);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);

@@ -46,6 +46,7 @@ static int thread_create(struct thread *t)
 	int rc;
 
 	sigfillset(&all); /* signals are for the program's own threads */
+	sigdelset(&all, SIGBUS); /* memory of others may be cut (sync/cut.h), also under this thread */
 	pthread_sigmask(SIG_SETMASK, &all, &old);
 	rc = pthread_create(&t->id, NULL, thread_main, t);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);

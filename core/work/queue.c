@@ -28,11 +28,13 @@ struct cohort_error *coh_queue_err(void)
 	return &last.err;
 }
 
-/* RC is what a call on Q returns. */
-static int failed(const struct cohort_queue *q, int rc)
+/* RC is what a call on Q returns.  Rare, and kept out of the way of those that succeed. */
+static __attribute__((noinline, cold)) int failed(const struct cohort_queue *q, int rc)
 {
 	last.q = q;
 	last.code = rc;
+	if (rc == COHORT_ESEGMENT && q->shared.segment.header != NULL)
+		(void)coh_segment_check(&q->shared.segment, &last.err); /* which says more, if it was cut */
 	if (last.err.code != rc)
 		last.err.text[0] = '\0';
 	last.err.code = 0;

@@ -314,6 +314,7 @@ static int local_attach(struct queue_local *l, const char *address, const struct
 	struct coh_segment *s = &l->q.shared.segment;
 	int rc = coh_ring_attach(&l->ring, s->header, s->size, s->fd, s->bell);
 
+	l->ring.mark = s->mark;
 	if (rc != 0)
 		return coh_fail(err, rc, "open queue %s: its memory was damaged", address);
 	return coh_queue_local_agrees(&l->ring.config, o, address, err);
@@ -325,6 +326,7 @@ static int local_make(struct queue_local *l, const char *address, const struct c
 	struct coh_segment *s = &l->q.shared.segment;
 	int rc = coh_ring_init(&l->ring, s->header, s->fd, s->bell, c);
 
+	l->ring.mark = s->mark;
 	if (rc != 0)
 		return coh_fail_errno(err, -rc, "make queue %s", address);
 	return coh_segment_publish(s, spec, err);

@@ -111,7 +111,7 @@ TEST(segment_lack, more_than_the_machine_has_is_an_error_and_kills_nobody)
 
 TEST(segment_lack, the_limit_on_file_sizes_is_an_error_and_no_signal)
 {
-	struct rlimit limit = {SEGMENT_SIZE, SEGMENT_SIZE};
+	struct rlimit limit = {SEGMENT_SIZE + 8, SEGMENT_SIZE + 8}; /* the marks of a named one */
 	struct coh_segment_spec spec = segment_spec();
 	struct cohort_error err;
 	struct coh_segment s;
@@ -119,8 +119,8 @@ TEST(segment_lack, the_limit_on_file_sizes_is_an_error_and_no_signal)
 
 	REQUIRE(setrlimit(RLIMIT_FSIZE, &limit) == 0);
 	for (int i = 0; i < 2; i++) {
-		CHECK_EQ(open_new(&s, addresses[i], SEGMENT_SIZE + 1, &err), -EFBIG);
-		spec.tail = 1;
+		CHECK_EQ(open_new(&s, addresses[i], SEGMENT_SIZE + 9, &err), -EFBIG);
+		spec.tail = 9;
 		CHECK_EQ(coh_segment_open(&s, addresses[i], COH_SEGMENT_EITHER, &spec, &made, &err),
 		    -EFBIG);
 		REQUIRE_EQ(open_new(&s, addresses[i], SEGMENT_SIZE, &err), 0);

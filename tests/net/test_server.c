@@ -324,17 +324,22 @@ TEST(server, large_items_go_both_ways)
 static struct cohort_server *server;
 
 /* A local queue of at most MOST items, served by this very process as "jobs"; its address is served.address. */
-static struct cohort_queue *serve_here(uint32_t most)
+static struct cohort_queue *serve_at(const char *address, uint32_t most)
 {
 	struct cohort_net_options net = {.key_file = served_key()};
 	struct cohort_queue_options o = {.most = most};
 	struct cohort_queue *q;
 
-	REQUIRE_EQ(cohort_queue_open(&q, "local:", &o, NULL), 0);
+	REQUIRE_EQ(cohort_queue_open(&q, address, &o, NULL), 0);
 	REQUIRE_EQ(cohort_server_open(&server, "tcp://127.0.0.1:0", &net, NULL), 0);
 	REQUIRE_EQ(cohort_server_publish(server, "jobs", q, NULL), 0);
 	snprintf(served.address, sizeof served.address, "%s/jobs", cohort_server_address(server));
 	return q;
+}
+
+static struct cohort_queue *serve_here(uint32_t most)
+{
+	return serve_at("local:", most);
 }
 
 /* A child that opens the queue over the network, says so by its first answer on OUT, and ends with what FN says. */
@@ -454,6 +459,32 @@ TEST(server, descriptor_elsewhere_tells_of_an_item_put_in_shared_memory)
 	begun(fds);
 	CHECK_EQ(cohort_queue_put_bytes(q, "x", 1, COHORT_NOW), 0);
 	over(q, pid, fds);
+}
+
+static int told_of_the_cut(struct cohort_queue *q, int out)
+{
+	char c;
+	int rc;
+
+	(void)!write(out, "", 1);
+	rc = cohort_queue_get_into(q, &c, 1, NULL, PATIENCE);
+	return rc != COHORT_ESEGMENT || cohort_queue_put_bytes(q, "z", 1, PATIENCE) != COHORT_ESEGMENT;
+}
+
+TEST(server, whose_queue_is_cut_says_so_and_goes_on)
+{
+	struct cohort_queue *q = serve_at("local:cut", 0), *other;
+	char file[100];
+	int fds[2];
+	pid_t pid = elsewhere(told_of_the_cut, fds);
+
+	begun(fds);
+	snprintf(file, sizeof file, "/dev/shm/cohort-%u/names/cut/segment", (unsigned)geteuid());
+	REQUIRE_EQ(truncate(file, 0), 0);
+	REQUIRE_EQ(cohort_queue_open(&other, "local:", NULL, NULL), 0);
+	CHECK_EQ(cohort_server_publish(server, "more", other, NULL), 0);
+	over(q, pid, fds);
+	cohort_queue_close(other, COHORT_NOW);
 }
 
 TEST(server, that_a_process_opens_over_the_network_itself_is_refused)

@@ -70,7 +70,7 @@ extern "C" {
 	X(COHORT_EOWNERDEAD, -10041, "its holder died: it is held now, what it guards may be half done") \
 	X(COHORT_ENOTOWNER, -10042, "it is not held by who releases it")                      \
 	X(COHORT_EBARRIER, -10043, "the barrier is broken")                                   \
-	X(COHORT_ESEGMENT, -10044, "the memory is no shared object of this kind, or it was damaged") \
+	X(COHORT_ESEGMENT, -10044, "the memory is no shared object of this kind, or it was damaged, or cut") \
 	X(COHORT_EOVER, -10045, "it was released, or done, more often than it was taken")
 
 enum cohort_code {

@@ -20,7 +20,7 @@
  * so that short ones travel in batches and long ones never wait behind each other.
  *
  * Any thread.  A pool belongs to the process that opened it; it does not survive fork.  The
- * first pool starts the one library thread (all signals blocked); the last one freed ends it.
+ * first pool starts the one library thread (all signals but SIGBUS blocked: shared.h); the last one freed ends it.
  */
 #ifndef COHORT_POOL_H
 #define COHORT_POOL_H

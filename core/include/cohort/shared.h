@@ -19,6 +19,20 @@
  * Objects are shared within one pid namespace (their locks hold thread ids): from another one, as of a container beside,
  * they are COHORT_ENOTSUP; a queue can be reached through a server there.
  *
+ * A named object is a file below /dev/shm, and a program of its user can cut it short under those who have it open.  Then every
+ * call on it, and within a second each that sleeps in one, returns COHORT_ESEGMENT; calls that can only give a count or a pointer
+ * give 0 or NULL (cohort_shared_check tells).  The call in the middle of which it happens may also succeed, to no effect.
+ * Pointers into it (data.h) stay good, and lead to zeroes of this process's own, also after it is closed.  Close it, remove
+ * its name, and make it anew.  A lock that a thread took before one which was cut under it is told of as one of the dead's, once the thread
+ * ends, only to who waits for it.
+ *
+ * For that, opening a named object installs a handler of SIGBUS, the first time and whenever the default is in place again; a
+ * program without named objects has none.  What is no named object's goes to the handler that was there, or ends
+ * the process as it would have.  A program that installs its own later passes on to ours what is not its own (it is the one that
+ * sigaction(2) gives back).  A thread that blocks SIGBUS is killed with its process where a cut object
+ * would have been an error.  A forked child has the handler; exec ends it, as it ends the objects.  A system call that is given
+ * memory of an object that was cut fails with EFAULT.
+ *
  * Who makes a named object owns it: closing that handle removes the name, and so does a sweep once
  * its maker is dead and nobody has it open.  Attaching and detaching destroy nothing.  NAME is 1 to
  * 255 bytes without '/', not "." or "..".
@@ -44,6 +58,14 @@ enum cohort_open {
  * Returns 0, -ENOENT, COHORT_ENAME.  Any thread.
  */
 COHORT_API int cohort_shared_unlink(const char *name, struct cohort_error *err);
+
+/*
+ * The memory of OBJECT, a handle of any kind, is all there.  A named object is a file, which its user, or a program of his,
+ * can cut short; nobody can do that to one without a name.  The calls of a cut object return COHORT_ESEGMENT, and those that
+ * can only give a count or a pointer 0 or NULL; here is the sentence: which object, what there is, what there should be, what to do.
+ * Returns 0, COHORT_ESEGMENT, COHORT_EARGUMENT (no open handle).  Any thread.
+ */
+COHORT_API int cohort_shared_check(const void *object, struct cohort_error *err);
 
 /*
  * Remove every named object of this user whose maker is dead and which nobody has open.  It also

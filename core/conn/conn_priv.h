@@ -173,6 +173,12 @@ bool coh_conn_has_frame(const struct cohort_conn *c);
 /* How many bytes have come that no frame returned holds. */
 size_t coh_conn_unread(const struct cohort_conn *c);
 
+/* How many bytes have come since C began. */
+uint64_t coh_conn_bytes_came(const struct cohort_conn *c);
+
+/* How many wait to be sent, or are on their way: the kernel at the other end has not got them, or over a Unix socket the peer.  A system call. */
+size_t coh_conn_unsent(const struct cohort_conn *c);
+
 /* Let go of the body last lent and of memory a large message earned: before a long rest. */
 void coh_conn_rest(struct cohort_conn *c);
 
@@ -189,8 +195,9 @@ bool coh_conn_socket_sleeps(struct cohort_conn *c);
 /*
  * For who guards such a C by a lock, and lets go of it while it waits: receive up to N bytes for C, touching nothing of
  * it, while others may send; then, with the lock, feed C with them.  Nobody else may receive meanwhile.
- * The count, 0 at the end, -EAGAIN when DEADLINE passed first, or another -errno.  N 0: only wait, 1 when something is there.
+ * The count, 0 at the end, -EAGAIN when DEADLINE passed first or a nap is over, or another -errno.  N 0: only wait, 1 when something is there.
  */
+#define COH_CONN_NAP (500 * COHORT_MS) /* two in the second after which remote.c gives a server up; rare enough to cost nothing */
 ssize_t coh_conn_socket_recv(const struct cohort_conn *c, void *p, size_t n, cohort_time deadline);
 
 /* Of how many bytes C can be fed; 0: there is no memory. */

@@ -184,6 +184,20 @@ static bool session_answers(const struct cohort_conn *c)
 		c->out.total >= c->session.config.window[COH_LANE_ORDERED] / 4);
 }
 
+uint64_t coh_conn_bytes_came(const struct cohort_conn *c)
+{
+	return c->in.total;
+}
+
+size_t coh_conn_unsent(const struct cohort_conn *c)
+{
+	int left = 0;
+
+	if (ioctl(c->ops->fd(c->self), SIOCOUTQ, &left) != 0 || left < 0)
+		left = 0;
+	return coh_conn_pending(c) + (size_t)left;
+}
+
 /*
  * TCP throws away what it has not sent yet when something comes for a socket that is closed or
  * holds unread bytes.  So a CREDIT on its way to us would cost the peer our last words: wait until they

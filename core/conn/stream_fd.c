@@ -14,7 +14,7 @@
  * switches when parent and child share a CPU (a task on local:1 4.1 us, not 5.1).
  *
  * Rejected: O_NONBLOCK with poll before every read (two calls for each round trip more),
- * SO_RCVTIMEO (a call to set it for each deadline, and no absolute time).
+ * SO_RCVTIMEO (a call to set it for each deadline, and no absolute time; who naps, sets it once).
  */
 #include "conn/conn_struct.h"
 
@@ -313,24 +313,32 @@ void coh_conn_socket_dialled(struct cohort_conn *c)
 
 bool coh_conn_socket_sleeps(struct cohort_conn *c)
 {
+	static const struct timeval nap = {.tv_usec = COH_CONN_NAP / COHORT_US};
 	struct stream_fd *s = c->self;
 
 	if (c->ops != &stream_fd_ops)
 		return false;
 	stream_fd_block(s);
-	return !s->unblocked;
+	return !s->unblocked && setsockopt(s->fd, SOL_SOCKET, SO_RCVTIMEO, &nap, sizeof nap) == 0;
 }
 
 ssize_t coh_conn_socket_recv(const struct cohort_conn *c, void *p, size_t n, cohort_time deadline)
 {
 	const struct stream_fd *s = c->self;
-	int flags = deadline == COHORT_FOREVER && n != 0 ? 0 : MSG_DONTWAIT;
+	bool naps = coh_clock_left(deadline) > COH_CONN_NAP;
 	ssize_t got;
 
+	if (naps && n != 0) { /* by the socket's own time: one system call */
+		got = recv(s->fd, p, n, 0);
+		if (got >= 0 || errno != EINTR)
+			return got >= 0 ? got : -errno;
+	}
+	if (naps)
+		deadline = cohort_in(COH_CONN_NAP); /* however often we are interrupted */
 	do {
-		if (flags != 0 && !stream_fd_wait(s, POLLIN, deadline))
+		if (!stream_fd_wait(s, POLLIN, deadline))
 			return -EAGAIN;
-		got = n != 0 ? recv(s->fd, p, n, flags) : 1;
+		got = n != 0 ? recv(s->fd, p, n, MSG_DONTWAIT) : 1;
 	} while (got < 0 && (errno == EINTR || errno == EAGAIN));
 	return got >= 0 ? got : -errno;
 }

@@ -6,10 +6,12 @@
  * over what is no TCP socket, and where somebody polls for a RING, the callers lead the engine instead, and whoever leads reads for all.
  * What comes while there is no call is then read by the engine; else at the next call, or beat.
  *
- * When the deadline passes CANCEL is sent, and the reply awaited nevertheless: it says whether the call was done.
+ * When the deadline passes CANCEL is sent, and the reply awaited nevertheless: it says whether the call was done.  That lasts
+ * while the server is heard, or takes what is being sent to it; after a second of nothing (QUIET) the connection is given up like one that
+ * is dead, for all its calls.  Calls that do not wait have their deadline when they begin, and need no CANCEL.
  *
  * Failure modes: the connection ends, is silent for too long, or the server breaks the protocol: all calls end in COHORT_EPEER,
- * with the connection's sentence.  No memory for a call: only that call fails.
+ * with a sentence.  No memory for a call: only that call fails.
  *
  * All is guarded by the engine lock.
  */
@@ -17,6 +19,7 @@
 
 #include "addr/address.h"
 #include "base/buf.h"
+#include "base/clock.h"
 #include "base/err.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -29,12 +32,19 @@
 #include "work/pulse.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <utlist.h>
 
 #define BUCKETS 64
 #define PARTS 4 /* of a body */
 #define DIRECT 8192 /* bytes that one receive without the engine may bring: a hundred small items */
+/*
+ * Naps without a sign of the server, behind the deadline of a call: a second, which is what a stopped process may cost those
+ * who share memory with it, too (COH_PRIMITIVE_GRACE), and more than the slowest way there and back.  Counted in naps: if we
+ * were stopped ourselves, the server still has half of it to answer in.
+ */
+#define QUIET (COHORT_SECOND / COH_CONN_NAP)
 
 struct coh_remote {
 	struct coh_remote_link link; /* remote_list.c's */
@@ -85,15 +95,15 @@ static void call_leave(struct coh_remote *r, struct coh_remote_call *c)
 
 /* ---- its end ---- */
 
-/* The server is gone, for CODE and the sentence in the connection. */
-static void remote_ended(struct coh_remote *r, const char *why)
+/* The server is WHAT, with the sentence WHY: over for all. */
+static void remote_end(struct coh_remote *r, const char *what, const char *why)
 {
 	struct coh_remote_handle *h;
 
 	coh_engine_loop(); /* we are the leader here, or hold the loop */
 	if (r->failure.code != 0)
 		return;
-	coh_fail(&r->failure, COHORT_EPEER, "the server at %.150s is gone: %.250s", r->link.address, why);
+	coh_fail(&r->failure, COHORT_EPEER, "the server at %.150s is %s: %.250s", r->link.address, what, why);
 	coh_log(COHORT_LOG_WARN, "%s", r->failure.text);
 	coh_watch_free(r->watch);
 	r->watch = NULL;
@@ -105,11 +115,16 @@ static void remote_ended(struct coh_remote *r, const char *why)
 			c->done = true;
 		}
 	memset(r->calls, 0, sizeof r->calls);
-	if (r->reading)
-		coh_fd_shutdown(coh_conn_fd(r->conn), COH_FD_BOTH);
+	/* Who sleeps in it wakes; and a server that was only stopped finds us gone, and has back what was lent to us. */
+	coh_fd_shutdown(coh_conn_fd(r->conn), COH_FD_BOTH);
 	DL_FOREACH(r->handles, h)
 		if (h->rung != NULL)
 			h->rung(h);
+}
+
+static void remote_ended(struct coh_remote *r, const char *why)
+{
+	remote_end(r, "gone", why);
 }
 
 /* ---- what comes ---- */
@@ -256,7 +271,7 @@ static int remote_send(struct coh_remote *r, struct coh_frame *f, const struct i
 	return r->failure.code;
 }
 
-/* Sleep in the socket until something comes, and deal with it.  0, or COHORT_ETIMEDOUT. */
+/* Sleep in the socket until something comes, and deal with it.  0, or COHORT_ETIMEDOUT: by DEADLINE, or in one nap. */
 static int remote_receive(struct coh_remote *r, cohort_time deadline)
 {
 	unsigned char bytes[DIRECT];
@@ -305,21 +320,57 @@ static bool done_test(void *arg)
 	return a->call->done || remote_direct(a->remote);
 }
 
+/* Read, or let others read, one time: until DEADLINE, or for a nap.  0, or COHORT_ETIMEDOUT: it brought nothing. */
+static int remote_turn(struct coh_remote *r, struct coh_remote_call *c, cohort_time deadline, bool nap)
+{
+	struct awaiting a = {r, c};
+
+	if (!r->reading && remote_direct(r))
+		return remote_receive(r, nap ? COHORT_FOREVER : deadline);
+	remote_watch(r);
+	return coh_engine_wait(
+	    r->reading ? left_test : done_test, &a, nap ? cohort_in(COH_CONN_NAP) : deadline);
+}
+
 /* Until C is done.  0, or COHORT_ETIMEDOUT. */
 static int remote_await(struct coh_remote *r, struct coh_remote_call *c, cohort_time deadline)
 {
-	struct awaiting a = {r, c};
-	int rc = 0;
+	while (!c->done)
+		if (remote_turn(r, c, deadline, false) != 0 && coh_clock_passed(deadline) && !c->done)
+			return COHORT_ETIMEDOUT;
+	return 0;
+}
 
-	while (!c->done && rc == 0) {
-		if (!r->reading && remote_direct(r)) {
-			rc = remote_receive(r, deadline);
+/* C has waited for its answer in vain since BEGAN. */
+static void remote_silent(struct coh_remote *r, struct coh_remote_call *c, cohort_time began)
+{
+	char why[200];
+
+	coh_engine_loop(); /* may let the lock go: the answer may come */
+	if (c->done)
+		return;
+	snprintf(why, sizeof why, "no answer %lld ms after the deadline of a call; it may be stopped, or cut off:"
+	    " what is opened anew dials again", (long long)((cohort_now() - began) / COHORT_MS));
+	remote_end(r, "silent", why);
+}
+
+/* The deadline of C has passed: until it is done, for as long as the server gives a sign. */
+static void call_await_answer(struct coh_remote *r, struct coh_remote_call *c)
+{
+	cohort_time began = cohort_now();
+	size_t unsent = 0, left;
+	uint64_t came;
+
+	for (unsigned quiet = 0; !c->done && quiet < QUIET;) {
+		came = coh_conn_bytes_came(r->conn);
+		if (remote_turn(r, c, COHORT_FOREVER, true) == 0 || c->done)
 			continue;
-		}
-		remote_watch(r);
-		rc = coh_engine_wait(r->reading ? left_test : done_test, &a, deadline);
+		left = coh_conn_unsent(r->conn); /* while a large item goes there is no sign to be had but this */
+		quiet = coh_conn_bytes_came(r->conn) != came || left < unsent ? 0 : quiet + 1;
+		unsent = left;
 	}
-	return c->done ? 0 : rc;
+	if (!c->done)
+		remote_silent(r, c, began);
 }
 
 /* Until C is done: until DEADLINE, then for the answer to CANCEL. */
@@ -331,7 +382,7 @@ static void call_wait(struct coh_remote *r, struct coh_remote_call *c, cohort_ti
 	if (deadline == COHORT_NOW || remote_await(r, c, deadline) != 0) {
 		if (deadline != COHORT_NOW)
 			(void)remote_send(r, &cancel, NULL, 0);
-		(void)remote_await(r, c, COHORT_FOREVER);
+		call_await_answer(r, c);
 	}
 }
 

@@ -8,6 +8,9 @@
  * The timer is for deadlines, and while anything waits for what has no bell: the end of all work (join, close), the items of
  * those who died (looked for ten times a second), and bells that rest.  It is never set back, only forward: one that rings too early
  * costs less than setting it for each call.
+ *
+ * A server that was stopped (SIGSTOP, a machine that slept) finds calls of clients that gave it up meanwhile.  What they would
+ * get would be lost: so whoever wakes after a PAUSE first drops those who have hung up.
  */
 #include "node/server_priv.h"
 
@@ -21,16 +24,48 @@
 #include "work/queue_priv.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <string.h>
 #include <utlist.h>
 
 #define SERVER_MAGIC 0x5e7e7u
 #define TEND (100 * COHORT_MS) /* as those who wait in shared memory: COH_GATE_SLICE */
+#define PAUSE (500 * COHORT_MS) /* a client gives us up when a second is over at the soonest (remote.c) */
 #define ENDS (10 * COHORT_MS)  /* how late a join may hear that the last piece is done */
 
 static struct cohort_server *server_cast(void *arg)
 {
 	return COH_CAST(struct cohort_server, SERVER_MAGIC, arg);
+}
+
+/* ---- after a pause ---- */
+
+static bool hung_up(const struct coh_server_client *c)
+{
+	return coh_fd_wait(coh_conn_fd(c->conn), POLLRDHUP, COHORT_NOW) > 0;
+}
+
+bool coh_server_wake(struct cohort_server *s, const struct coh_server_client *self)
+{
+	cohort_time now = cohort_now(), before = s->looked;
+	struct coh_server_client *c, *tmp;
+	bool lives = true;
+
+	s->looked = now;
+	if (now - before < PAUSE)
+		return true;
+	DL_FOREACH(s->clients, c)
+		if (!c->full && hung_up(c)) {
+			c->gone = c->full = true;
+			coh_desk_client_full(c->desk, true);
+		}
+	DL_FOREACH_SAFE(s->clients, c, tmp)
+		if (c->gone) {
+			coh_log(COHORT_LOG_INFO, "client %s hung up", cohort_conn_peer(c->conn));
+			lives &= c != self;
+			coh_server_client_free(c); /* what it held may be handed to others, none of whom is gone */
+		}
+	return lives;
 }
 
 /* ---- bells ---- */
@@ -70,17 +105,23 @@ static void bell_rang(struct coh_server_queue *q, int which)
 
 static void items_cb(unsigned events, void *arg)
 {
+	struct coh_server_queue *q = arg;
+
 	(void)events;
 	coh_engine_lock();
-	bell_rang(arg, COH_RING_ITEMS);
+	(void)coh_server_wake(q->server, NULL);
+	bell_rang(q, COH_RING_ITEMS);
 	coh_engine_unlock();
 }
 
 static void room_cb(unsigned events, void *arg)
 {
+	struct coh_server_queue *q = arg;
+
 	(void)events;
 	coh_engine_lock();
-	bell_rang(arg, COH_RING_ROOM);
+	(void)coh_server_wake(q->server, NULL);
+	bell_rang(q, COH_RING_ROOM);
 	coh_engine_unlock();
 }
 
@@ -154,6 +195,7 @@ static void timer_cb(unsigned events, void *arg)
 
 	(void)events;
 	coh_engine_lock();
+	(void)coh_server_wake(s, NULL);
 	s->armed = COHORT_FOREVER;
 	coh_fd_timer_set(s->timer, COHORT_FOREVER);
 	(void)coh_desk_tick(s->desk, cohort_now());
@@ -281,6 +323,7 @@ static int server_attend(struct cohort_server *s)
 {
 	struct coh_loop *loop;
 
+	s->looked = cohort_now();
 	s->timer = coh_fd_timer();
 	if (s->timer < 0)
 		return s->timer;

@@ -108,6 +108,11 @@ static void client_cb(unsigned events, void *arg)
 
 	(void)events; /* a transport may need room to read, or bytes to write */
 	coh_engine_lock();
+	if (!coh_server_wake(s, c)) {
+		coh_server_settle(s);
+		coh_engine_unlock();
+		return;
+	}
 	if (c->full) {
 		(void)coh_conn_hear(c->conn); /* its credit */
 		if (coh_conn_failure(c->conn) != 0)

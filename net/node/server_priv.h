@@ -37,6 +37,7 @@ struct coh_server_client {
 	unsigned events;
 	bool dirty;  /* something was put that was not pushed */
 	bool full;   /* it does not read what it was sent */
+	bool gone;   /* it hung up while we did not look */
 };
 
 struct cohort_server {
@@ -48,11 +49,18 @@ struct cohort_server {
 	int client_count;
 	struct coh_watch *listening, *ticking;
 	int timer;
+	cohort_time looked; /* when somebody was last served, or could have been */
 	cohort_time armed; /* when TIMER rings at the latest; COHORT_FOREVER: it is not set */
 };
 
 /* server.c: something happened: send what was put, wait for what is needed now. */
 void coh_server_settle(struct cohort_server *s);
+
+/*
+ * server.c: before anything is handed out: drop those who hung up while we did not look, if that was long.  False: SELF is one
+ * of them.
+ */
+bool coh_server_wake(struct cohort_server *s, const struct coh_server_client *self);
 
 /* server_client.c */
 

@@ -147,6 +147,15 @@ static void served_reap(struct served *s, int want)
 	s->pid = 0;
 }
 
+void served_stop(struct served *s)
+{
+	int status = 0;
+
+	kill(s->pid, SIGSTOP);
+	REQUIRE_EQ(waitpid(s->pid, &status, WUNTRACED), s->pid);
+	REQUIRE(WIFSTOPPED(status));
+}
+
 void served_end(struct served *s)
 {
 	served_reap(s, 0);

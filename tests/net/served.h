@@ -26,6 +26,9 @@ void served_again(struct served *s);
 /* Let allocation N from now fail in it (0: none); how many it had made since the last call of this. */
 uint64_t served_starve(struct served *s, uint64_t n);
 
+/* Stop it (SIGSTOP): when this returns it does nothing any more. */
+void served_stop(struct served *s);
+
 /* End it: orderly, or killed. */
 void served_end(struct served *s);
 void served_kill(struct served *s);

@@ -22,7 +22,8 @@
  * The death of a process at any instruction loses no item but the one it was getting, doubles none,
  * and holds up nobody.
  *
- * Deadlines as everywhere (time.h): COHORT_NOW tries.  Any thread may use a handle; after fork the
+ * Deadlines as everywhere (time.h): COHORT_NOW tries.  Of a server's queue a call may end a second later, with COHORT_EPEER: the
+ * server was silent for as long, and all calls to it have ended (server.h).  Any thread may use a handle; after fork the
  * child uses the same local handle (one of a server is the parent's: COHORT_ESTATE).
  */
 #ifndef COHORT_QUEUE_H
@@ -94,8 +95,8 @@ COHORT_API int cohort_queue_close(struct cohort_queue *q, cohort_time deadline);
  * COHORT_MESSAGE_MAX, or over what its memory could ever hold); COHORT_EFORMAT (not of the queue's
  * format, or bytes where it has one); COHORT_ESTATE (M has nothing packed); COHORT_EARGUMENT (a
  * priority it has not); -ENOSPC (the system has no memory for it); -ENOMEM; COHORT_ESEGMENT (its
- * memory was damaged).  Of a server's queue: COHORT_EPEER (the server is gone: whether it was put
- * is not known) and each later call the same.
+ * memory was damaged).  Of a server's queue: COHORT_EPEER (the server is gone, or was silent for a
+ * second after DEADLINE: whether it was put is not known) and each later call the same.
  */
 COHORT_API int cohort_queue_put(
     struct cohort_queue *q, struct cohort_message *m, cohort_time deadline);

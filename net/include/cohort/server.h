@@ -12,8 +12,11 @@
  * otherwise; its functions return at once.  A call that blocks at a client costs it a few hundred bytes, no thread.
  * What a client took and did not acknowledge goes back when it is gone.
  *
- * A call at a client waits for its answer, so that both know what was done: it returns a round trip after its deadline at the
- * latest, or with COHORT_EPEER when the server has been silent for 8 s (or three of its heartbeats).
+ * A call at a client waits for its answer, so that both know what was done: it returns a round trip after its deadline.  When
+ * nothing at all comes from the server for a second after that (it is stopped, or cut off), the connection is given up: this call
+ * and all others over it end with COHORT_EPEER.  A call that does not wait (COHORT_NOW) has its deadline when it begins; one without a
+ * deadline ends so when the server has been silent for 8 s (or three of its heartbeats), or another call has found it so.
+ * What is opened next dials again.  A server that goes on after a stop hands nothing to clients that have left it.
  *
  * Clients are strangers until they have shown the key, as at every listener (listener.h).  At most 1000 are
  * served at a time; one may have 16384 calls waiting, with 128 MiB of items, and one that does not read its answers is

@@ -49,6 +49,11 @@ size_t coh_conn_pending(const struct cohort_conn *c)
 	    coh_buf_len(&out->lane[COH_LANE_BULK].queue);
 }
 
+bool coh_conn_sends_no_more(const struct cohort_conn *c)
+{
+	return c->in.failure != 0 || c->out.failure != 0;
+}
+
 bool coh_conn_busy(const struct cohort_conn *c)
 {
 	return coh_conn_pending(c) != 0 || coh_conn_file_goes(c);

@@ -182,6 +182,9 @@ size_t coh_conn_unsent(const struct cohort_conn *c);
 /* Let go of the body last lent and of memory a large message earned: before a long rest. */
 void coh_conn_rest(struct cohort_conn *c);
 
+/* C can send nothing any more, as far as is known. */
+bool coh_conn_sends_no_more(const struct cohort_conn *c);
+
 /* The failure that ended C (0 while it lives), and its sentence. */
 int coh_conn_failure(const struct cohort_conn *c);
 const struct cohort_error *coh_conn_last_error(const struct cohort_conn *c);

@@ -149,12 +149,15 @@ int coh_ring_put_many(struct coh_ring *r, unsigned seat, const struct coh_ring_b
     cohort_time deadline);
 int coh_ring_get(struct coh_ring *r, unsigned seat, const struct coh_want *want, void *buffer,
     struct coh_ring_got *got, cohort_time deadline);
-/* Of WANT only `most` counts, the room at BUFFER. */
+/* Room for N items, and for SIZE bytes of theirs at BUFFER. */
 struct coh_ring_batch {
 	struct coh_ring_bytes *items;
 	int n;
 	void *buffer;
 	size_t size;
+	/* As of struct coh_want: may the first COUNT, of SIZE bytes together, be handed over?  Asked with more and more of them. */
+	int (*fits)(void *arg, int count, size_t size);
+	void *arg;
 };
 int coh_ring_get_many(struct coh_ring *r, unsigned seat, const struct coh_ring_batch *b, cohort_time deadline);
 int coh_ring_peek(struct coh_ring *r, const struct coh_want *want, void *buffer,

@@ -367,15 +367,22 @@ static int batch_add(struct filling *f, const struct coh_ring_next *n)
 	return 0;
 }
 
-static void batch_commit(struct coh_ring *r, struct filling *f, unsigned seat)
+/* What joined leaves its lane: 0, or why it stays there, and has not joined. */
+static int batch_commit(struct coh_ring *r, struct filling *f, unsigned seat)
 {
-	if (f->pending == 0)
-		return;
+	const struct coh_ring_batch *b = f->batch;
+	int rc = f->pending != 0 && b->fits != NULL ? b->fits(b->arg, f->n, f->used) : 0;
+
+	if (rc != 0)
+		f->n -= (int)f->pending;
+	if (f->pending == 0 || rc != 0)
+		return rc;
 	coh_ring_owe(r, seat, f->pending);
 	coh_ring_advance(r, &f->last);
 	COH_FAULT("ring.get.batch");
 	r->shared->lane[f->last.lane].gets += f->pending - 1;
 	f->pending = 0;
+	return 0;
 }
 
 /*
@@ -431,7 +438,7 @@ static int batch_lane(struct coh_ring *r, struct filling *f, const struct coh_ri
 static int batch_locked(struct coh_ring *r, struct filling *f, unsigned seat)
 {
 	struct coh_ring_next n;
-	int rc = 0;
+	int rc = 0, refused;
 
 	while (rc == 0 && f->n < f->batch->n) {
 		rc = coh_ring_find(r, &n);
@@ -439,7 +446,8 @@ static int batch_locked(struct coh_ring *r, struct filling *f, unsigned seat)
 			rc = COHORT_ENOTSUP;
 		if (rc == 0)
 			rc = batch_lane(r, f, &n);
-		batch_commit(r, f, seat);
+		refused = batch_commit(r, f, seat);
+		rc = refused != 0 ? refused : rc;
 	}
 	if (rc == COHORT_EEMPTY && f->n == 0 && atomic_load(&r->shared->watch.shut) != 0)
 		return COHORT_ESHUTDOWN;
@@ -462,10 +470,20 @@ static int batch_once(struct coh_ring *r, struct filling *f, unsigned seat, coho
 	return rc;
 }
 
+static int alone_fits(void *arg, size_t size)
+{
+	const struct coh_ring_batch *b = arg;
+
+	return b->fits(b->arg, 1, size);
+}
+
 /* The first is in a hand, or large. */
 static int batch_alone(struct coh_ring *r, struct filling *f, unsigned seat)
 {
-	struct coh_want want = {.form = COH_WANT_BYTES, .most = f->batch->size};
+	struct coh_want want = {.form = COH_WANT_BYTES,
+	    .most = f->batch->size,
+	    .fits = f->batch->fits != NULL ? alone_fits : NULL,
+	    .arg = (void *)(uintptr_t)f->batch};
 	struct coh_ring_got got = {0};
 	int rc = coh_ring_get(r, seat, &want, f->batch->buffer, &got, COHORT_NOW);
 

@@ -12,5 +12,7 @@ int coh_want_judge(const struct coh_want *w, bool typed, const void *data, size_
 		memcmp((const char *)data + COH_WANT_AT, w->text, w->length) != 0 ||
 		((const char *)data)[COH_WANT_AT + w->length] != '\0'))
 		return COHORT_EFORMAT;
-	return size <= w->most ? 0 : COHORT_ETOOBIG;
+	if (size > w->most)
+		return COHORT_ETOOBIG;
+	return w->fits != NULL ? w->fits(w->arg, size) : 0;
 }

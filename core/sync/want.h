@@ -24,11 +24,17 @@ struct coh_want {
 	const char *text; /* TYPED: its format, borrowed; NULL: any */
 	size_t length;    /* of text, without its NUL */
 	size_t most;      /* bytes there is room for */
+	/*
+	 * NULL, or asked last about an item of SIZE bytes that is wanted: 0, or why it must stay where it is.  For one who has to
+	 * pass it on, and may find no memory for that.  A lock may be held: short, and no call of the queue's.
+	 */
+	int (*fits)(void *arg, size_t size);
+	void *arg;
 };
 
 /*
  * Would W be content with the item of SIZE bytes at DATA?  0; COHORT_ESTATE (the other form);
- * COHORT_EFORMAT; COHORT_ETOOBIG.  Pure.
+ * COHORT_EFORMAT; COHORT_ETOOBIG; what `fits` says.
  */
 int coh_want_judge(const struct coh_want *w, bool typed, const void *data, size_t size);
 

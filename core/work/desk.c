@@ -28,13 +28,22 @@
 
 /* ---- the desk and its objects ---- */
 
-struct coh_desk *coh_desk_new(coh_desk_send_fn send)
+struct coh_desk *coh_desk_new(coh_desk_send_fn send, coh_desk_room_fn room)
 {
 	struct coh_desk *d = coh_calloc(sizeof *d);
 
-	if (d != NULL)
-		d->send = send;
+	if (d == NULL)
+		return NULL;
+	d->send = send;
+	d->fits = room;
 	return d;
+}
+
+int coh_desk_room(struct coh_desk_attached *from, size_t size)
+{
+	const struct coh_desk *d = from->client->desk;
+
+	return d->fits != NULL ? d->fits(from->client->owner, size) : 0;
 }
 
 void coh_desk_free(struct coh_desk *d)
@@ -121,6 +130,15 @@ uint32_t coh_desk_hold(struct coh_desk_attached *from, uint64_t what)
 	*at = h;
 	c->holds++;
 	return h->number;
+}
+
+void coh_desk_hold_is(struct coh_desk_attached *from, uint32_t number, uint64_t what)
+{
+	struct coh_desk_hold_entry *h = from->client->held[number % COH_DESK_BUCKETS];
+
+	while (h->number != number || h->from != from)
+		h = h->chain;
+	h->what = what;
 }
 
 uint64_t coh_desk_unhold(struct coh_desk_attached *from, uint32_t number)

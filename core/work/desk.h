@@ -61,7 +61,7 @@ struct coh_desk_reply {
 	uint64_t lent;  /* the object's own, for `sent` */
 };
 
-/* A kind of object.  Nothing in here waits, and none of it calls the desk but for coh_desk_hold and _unhold. */
+/* A kind of object.  Nothing in here waits, and none of it calls the desk but for coh_desk_hold, its like, and _room. */
 struct coh_desk_ops {
 	const char *kind;
 	/*
@@ -94,8 +94,14 @@ struct coh_desk_ops {
 typedef int (*coh_desk_send_fn)(
     void *client, struct coh_frame *f, const void *body, size_t size);
 
-/* A desk, or NULL: no memory.  To be freed when its clients are. */
-struct coh_desk *coh_desk_new(coh_desk_send_fn send);
+/*
+ * Before something is handed out to CLIENT: 0: a frame with up to SIZE bytes of body that is sent to it next will not fail
+ * for lack of memory; -ENOMEM; COHORT_EPEER: it is known to be gone.
+ */
+typedef int (*coh_desk_room_fn)(void *client, size_t size);
+
+/* A desk, or NULL: no memory.  To be freed when its clients are.  ROOM may be NULL: always 0. */
+struct coh_desk *coh_desk_new(coh_desk_send_fn send, coh_desk_room_fn room);
 void coh_desk_free(struct coh_desk *d);
 
 /*
@@ -148,7 +154,15 @@ cohort_time coh_desk_next(const struct coh_desk *d);
  * COH_DESK_HOLDS_MAX are.  And back: what NUMBER was, which is not held any more; 0: it was not.
  */
 uint32_t coh_desk_hold(struct coh_desk_attached *from, uint64_t what);
+/* What NUMBER, which is held, stands for is WHAT from now on: it may be got before that is known. */
+void coh_desk_hold_is(struct coh_desk_attached *from, uint32_t number, uint64_t what);
 uint64_t coh_desk_unhold(struct coh_desk_attached *from, uint32_t number);
+
+/*
+ * For objects, before something leaves their hands: the answer to a call from FROM, with SIZE bytes, will not fail for lack of memory.
+ * 0; else why not, and then it must stay.
+ */
+int coh_desk_room(struct coh_desk_attached *from, size_t size);
 
 /* Tests: NULL, or which of its invariants is broken. */
 const char *coh_desk_check(const struct coh_desk *d);

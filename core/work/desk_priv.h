@@ -62,6 +62,7 @@ struct coh_desk_client {
 
 struct coh_desk {
 	coh_desk_send_fn send;
+	coh_desk_room_fn fits; /* may be NULL */
 	struct coh_desk_object *objects;
 	struct coh_desk_client *clients;
 	struct coh_desk_entry **heap; /* by deadline; heap[1..count] */

@@ -4,8 +4,10 @@
  * Every client has a seat in the ring for each handle, so that it leaves as if it were a process of this
  * machine; what it took is in the desk's ledger and comes back with it.
  *
- * What comes from a client has met the bounds of a frame; here it meets those of the queue.  An item whose
- * REPLY cannot be sent (no memory) stays in `room` and is the next to be got.
+ * What comes from a client has met the bounds of a frame; here it meets those of the queue.
+ *
+ * The rule that matters: before an item leaves the ring the desk is asked whether its REPLY can be sent (the ring's
+ * `fits`).  Where there is no memory for that, or the client is gone, the item has never left.
  */
 #include "work/desk_queue.h"
 
@@ -59,7 +61,7 @@ static int room_make(struct coh_desk_queue *q, size_t n)
 
 static void room_rest(struct coh_desk_queue *q)
 {
-	if (q->room_size <= ROOM_KEEP || q->staged)
+	if (q->room_size <= ROOM_KEEP)
 		return;
 	coh_free(q->room);
 	q->room = NULL;
@@ -165,6 +167,11 @@ static bool want_read(const struct coh_desk_call *c, struct coh_want *want)
 	return true;
 }
 
+static int reply_fits(void *arg, size_t size)
+{
+	return coh_desk_room(arg, size);
+}
+
 typedef int (*get_fn)(struct coh_desk_queue *q, unsigned seat, const struct coh_want *want,
     struct coh_ring_got *got);
 
@@ -201,19 +208,6 @@ static int room_fill(struct coh_desk_queue *q, const struct coh_desk_call *c,
 	}
 }
 
-/* What could not be sent before, if C wants it. */
-static bool staged_get(struct coh_desk_queue *q, const struct coh_want *want, struct coh_desk_reply *out)
-{
-	out->code = coh_want_judge(want, q->stage.tag & 1, q->room, q->stage.size);
-	if (out->code != 0) {
-		out->value = (q->stage.tag & 1) | (uint64_t)q->stage.size << 1;
-		return true;
-	}
-	*out = (struct coh_desk_reply){
-	    .value = q->stage.tag, .data = q->room, .size = q->stage.size, .lent = 1};
-	return true;
-}
-
 static bool queue_get_by(struct coh_desk_queue *q, struct coh_desk_call *c, get_fn get,
     struct coh_desk_reply *out)
 {
@@ -223,8 +217,8 @@ static bool queue_get_by(struct coh_desk_queue *q, struct coh_desk_call *c, get_
 
 	if (!want_read(c, &want))
 		return malformed(out);
-	if (q->staged)
-		return get == get_one ? staged_get(q, &want, out) : answered(out, -ENOMEM);
+	want.fits = get == get_one ? reply_fits : NULL;
+	want.arg = c->from;
 	rc = room_fill(q, c, &want, get, &got);
 	if (rc == COHORT_EEMPTY)
 		return false;
@@ -234,12 +228,6 @@ static bool queue_get_by(struct coh_desk_queue *q, struct coh_desk_call *c, get_
 		return true;
 	out->data = q->room;
 	out->size = got.size;
-	if (get == get_one) {
-		q->stage.tag = out->value;
-		q->stage.size = got.size;
-		q->staged = true; /* until it is sent */
-		out->lent = 1;
-	}
 	return true;
 }
 
@@ -259,12 +247,18 @@ struct many {
 	struct coh_ring_bytes *items;
 };
 
+static int many_fits(void *arg, int count, size_t size)
+{
+	return coh_desk_room(arg, (size_t)count * MANY_SIZE + size);
+}
+
 /* Get M's items behind M->n sizes of room. */
 static int many_fill(struct coh_desk_queue *q, const struct coh_desk_call *c, struct many *m)
 {
 	size_t heads = m->n * MANY_SIZE, most = COHORT_MESSAGE_MAX - heads;
 	size_t size = m->room < MANY_ROOM ? m->room : MANY_ROOM;
-	struct coh_ring_batch batch = {.items = m->items, .n = (int)m->n};
+	struct coh_ring_batch batch = {
+	    .items = m->items, .n = (int)m->n, .fits = many_fits, .arg = c->from};
 	int rc;
 
 	for (;;) {
@@ -308,8 +302,6 @@ static bool queue_get_many(
 	m.room = room < COHORT_MESSAGE_MAX ? (size_t)room : COHORT_MESSAGE_MAX;
 	if (m.n == 0 || m.n > COH_DESK_QUEUE_MANY)
 		return malformed(out);
-	if (q->staged)
-		return answered(out, -ENOMEM);
 	m.items = coh_alloc(m.n * sizeof *m.items);
 	if (m.items == NULL)
 		return answered(out, -ENOMEM);
@@ -326,27 +318,38 @@ static bool queue_get_many(
 
 /* ---- take ---- */
 
+/* What an item that is to be lent needs first. */
+struct lending {
+	struct coh_desk_attached *to;
+	uint32_t hold; /* 0: none yet */
+};
+
+static int lending_fits(void *arg, size_t size)
+{
+	struct lending *l = arg;
+	int rc = coh_desk_room(l->to, size);
+
+	if (rc == 0 && l->hold == 0)
+		l->hold = coh_desk_hold(l->to, UINT64_MAX);
+	return rc != 0 ? rc : l->hold != 0 ? 0 : COHORT_EBUSY;
+}
+
 static bool queue_take(struct coh_desk_queue *q, struct coh_desk_call *c, struct coh_desk_reply *out)
 {
-	static const struct coh_want any = {.most = SIZE_MAX};
+	struct lending l = {.to = c->from};
+	struct coh_want any = {.most = SIZE_MAX, .fits = lending_fits, .arg = &l};
 	struct coh_ring_lent lent;
-	uint32_t hold;
-	int rc;
+	int rc = coh_ring_take(q->ring, seat_of(c), &any, &lent, COHORT_NOW);
 
-	if (q->staged)
-		return answered(out, -ENOMEM);
-	rc = coh_ring_take(q->ring, seat_of(c), &any, &lent, COHORT_NOW);
+	if (rc != 0 && l.hold != 0)
+		(void)coh_desk_unhold(c->from, l.hold);
 	if (rc != 0)
 		return rc != COHORT_EEMPTY && answered(out, rc);
-	hold = coh_desk_hold(c->from, lent.id);
-	if (hold == 0) {
-		(void)coh_ring_return(q->ring, lent.id);
-		return answered(out, COHORT_EBUSY);
-	}
-	*out = (struct coh_desk_reply){.value = (uint64_t)hold << 32 | tag_of(&lent.got),
+	coh_desk_hold_is(c->from, l.hold, lent.id);
+	*out = (struct coh_desk_reply){.value = (uint64_t)l.hold << 32 | tag_of(&lent.got),
 	    .data = lent.data,
 	    .size = lent.got.size,
-	    .lent = hold};
+	    .lent = l.hold};
 	return true;
 }
 
@@ -408,8 +411,6 @@ static bool queue_stats(struct coh_desk_queue *q, struct coh_desk_call *c, struc
 	int rc = coh_ring_stats(q->ring, &s);
 
 	(void)c;
-	if (rc == 0 && q->staged)
-		rc = -ENOMEM;
 	if (rc == 0)
 		rc = room_make(q, COH_DESK_QUEUE_NUMBERS * sizeof(uint64_t));
 	if (rc != 0)
@@ -489,10 +490,8 @@ static void queue_sent(
 {
 	struct coh_desk_queue *q = self;
 
-	if (out->lent != 0 && c->op == COH_DESK_QUEUE_TAKE && rc != 0)
+	if (out->lent != 0 && rc != 0)
 		queue_give_back(q, coh_desk_unhold(c->from, (uint32_t)out->lent));
-	else if (out->lent != 0 && c->op == COH_DESK_QUEUE_GET && rc == 0)
-		q->staged = false;
 	room_rest(q);
 }
 
@@ -501,7 +500,7 @@ static bool queue_ready(void *self)
 	struct coh_desk_queue *q = self;
 	struct coh_ring_stats s;
 
-	if (q->staged || coh_ring_size(q->ring) != 0)
+	if (coh_ring_size(q->ring) != 0)
 		return true;
 	return coh_ring_stats(q->ring, &s) != 0 || s.shut; /* a failure is for a call to tell */
 }
@@ -558,7 +557,7 @@ static int queue_describe(struct coh_desk_queue *q, struct coh_desk_reply *out)
 	const struct coh_ring_config *c = &q->ring->config;
 	size_t n = c->typed ? strlen(c->format) : 0;
 
-	if (q->staged || room_make(q, ABOUT_SIZE + n) != 0)
+	if (room_make(q, ABOUT_SIZE + n) != 0)
 		return -ENOMEM;
 	coh_put_u32(q->room, c->priorities);
 	coh_put_u64(q->room + 4, c->most);

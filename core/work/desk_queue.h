@@ -58,8 +58,6 @@ struct coh_desk_queue {
 	struct coh_ring *ring;
 	unsigned char *room; /* where an item is between the ring and the frame */
 	size_t room_size;
-	bool staged;         /* what is in it could not be sent: it is the next */
-	struct { size_t size; uint64_t tag; } stage;
 };
 
 extern const struct coh_desk_ops coh_desk_queue_ops;

@@ -327,7 +327,7 @@ static int server_attend(struct cohort_server *s)
 	s->timer = coh_fd_timer();
 	if (s->timer < 0)
 		return s->timer;
-	s->desk = coh_desk_new(coh_server_client_send);
+	s->desk = coh_desk_new(coh_server_client_send, coh_server_client_room);
 	if (s->desk == NULL)
 		return -ENOMEM;
 	coh_engine_lock();

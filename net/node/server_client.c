@@ -3,6 +3,9 @@
  *
  * All that one read brought is answered in one write, for every client that has an answer by it.
  *
+ * Before an item leaves its queue there is room for its answer (`spare`): what the connection has no memory for waits there, and is
+ * tried again with every event and beat; so long the client counts as one that does not read.
+ *
  * Failure modes: a frame that breaks the protocol, or the end of the connection: the client is gone, its calls
  * are dropped, what it held goes back.  A connection that cannot send an answer any more, or has no memory for it, is shut, so that the next
  * read finds its end.  A client that does not read: when more than FULL bytes wait for it, it is not heard any more, and nothing is
@@ -16,10 +19,79 @@
 #include "work/engine.h"
 
 #include <errno.h>
+#include <string.h>
 #include <utlist.h>
 
 #define CLIENTS_MAX 1000           /* fewer than the seats of a ring */
+#define SPARE_FIRST ((size_t)1 << 10)
+#define SPARE_KEEP ((size_t)64 << 10) /* a larger one is given back with each answer */
 #define FULL ((size_t)1 << 20)     /* bytes that wait to be sent to a client before it is not heard any more */
+
+/* An answer that waits for memory, or room for one. */
+struct coh_server_spare {
+	struct coh_frame frame;
+	size_t room, size;
+	bool waits;
+	unsigned char data[];
+};
+
+static void client_full(struct coh_server_client *c)
+{
+	c->full = true;
+	coh_desk_client_full(c->desk, true);
+}
+
+int coh_server_client_room(void *client, size_t size)
+{
+	struct coh_server_client *c = client;
+	struct coh_server_spare *s = c->spare;
+
+	if (coh_conn_sends_no_more(c->conn))
+		return COHORT_EPEER;
+	if (s != NULL && s->waits)
+		return -ENOMEM;
+	if (s != NULL && s->room >= size)
+		return 0;
+	size = size > SPARE_FIRST ? size : SPARE_FIRST;
+	s = coh_alloc(sizeof *s + size);
+	if (s == NULL)
+		return -ENOMEM;
+	coh_free(c->spare);
+	*s = (struct coh_server_spare){.room = size};
+	c->spare = s;
+	return 0;
+}
+
+/* The connection has no memory for F and its body: it goes later, if it may.  True: it will. */
+static bool send_later(struct coh_server_client *c, const struct coh_frame *f, const void *body, size_t size)
+{
+	struct coh_server_spare *s = c->spare;
+
+	if (coh_conn_sends_no_more(c->conn) || s == NULL || s->waits || s->room < size)
+		return false;
+	s->frame = *f;
+	s->size = size;
+	s->waits = true;
+	if (size != 0)
+		memcpy(s->data, body, size);
+	client_full(c);
+	return true;
+}
+
+/* What waits for memory.  False: it waits on. */
+static bool send_again(struct coh_server_client *c)
+{
+	struct coh_server_spare *s = c->spare;
+	struct iovec iov;
+	int rc;
+
+	if (s == NULL || !s->waits)
+		return true;
+	iov = (struct iovec){s->data, s->size};
+	rc = coh_conn_put_frame(c->conn, &s->frame, &iov, s->size != 0, COHORT_NOW);
+	s->waits = rc == -ENOMEM && !coh_conn_sends_no_more(c->conn);
+	return !s->waits;
+}
 
 int coh_server_client_send(void *client, struct coh_frame *f, const void *body, size_t size)
 {
@@ -32,14 +104,18 @@ int coh_server_client_send(void *client, struct coh_frame *f, const void *body, 
 		c->next_dirty = c->server->dirty;
 		c->server->dirty = c;
 	}
+	if (rc == -ENOMEM && send_later(c, f, body, size))
+		return 0;
+	if (c->spare != NULL && !c->spare->waits && c->spare->room > SPARE_KEEP) {
+		coh_free(c->spare);
+		c->spare = NULL;
+	}
 	if (rc != 0) /* its call would wait for ever; the next read tells */
 		coh_fd_shutdown(coh_conn_fd(c->conn), COH_FD_BOTH);
 	if (rc == -ENOMEM)
 		return rc;
-	if (!c->full && coh_conn_pending(c->conn) > FULL) {
-		c->full = true;
-		coh_desk_client_full(c->desk, true);
-	}
+	if (!c->full && coh_conn_pending(c->conn) > FULL)
+		client_full(c);
 	return 0;
 }
 
@@ -88,10 +164,10 @@ static int client_read(struct coh_server_client *c)
 
 void coh_server_client_push(struct coh_server_client *c)
 {
-	bool again = false;
+	bool again = false, all = send_again(c);
 
 	(void)coh_conn_push(c->conn); /* that it failed is found by the next read */
-	if (c->full && coh_conn_pending(c->conn) <= FULL / 2) {
+	if (c->full && all && coh_conn_pending(c->conn) <= FULL / 2) {
 		c->full = false;
 		coh_desk_client_full(c->desk, false);
 		again = coh_conn_has_frame(c->conn);
@@ -173,6 +249,7 @@ void coh_server_client_free(struct coh_server_client *c)
 	DL_DELETE(s->clients, c);
 	s->client_count--;
 	cohort_conn_close(c->conn);
+	coh_free(c->spare);
 	coh_free(c);
 }
 

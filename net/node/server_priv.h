@@ -34,6 +34,7 @@ struct coh_server_client {
 	struct cohort_conn *conn;
 	struct coh_watch *watch;
 	struct coh_pulse pulse;
+	struct coh_server_spare *spare; /* server_client.c's; may be NULL */
 	unsigned events;
 	bool dirty;  /* something was put that was not pushed */
 	bool full;   /* it does not read what it was sent */
@@ -70,6 +71,7 @@ void coh_server_client_free(struct coh_server_client *c);
 
 /* For the desk: coh_desk_send_fn. */
 int coh_server_client_send(void *client, struct coh_frame *f, const void *body, size_t size);
+int coh_server_client_room(void *client, size_t size); /* coh_desk_room_fn */
 
 /* Send what was put for C. */
 void coh_server_client_push(struct coh_server_client *c);

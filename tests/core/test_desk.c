@@ -71,7 +71,7 @@ static int attach(int who, unsigned number, const char *name)
 static void begin(unsigned most)
 {
 	t = (struct fixture){.queue.most = most, .now = COHORT_SECOND};
-	t.desk = coh_desk_new(keep);
+	t.desk = coh_desk_new(keep, NULL);
 	REQUIRE(t.desk != NULL);
 	REQUIRE_EQ(coh_desk_add(t.desk, &t.object, "jobs", &fake_queue_ops, &t.queue, NULL), 0);
 	for (int i = 0; i < CLIENTS; i++) {
@@ -461,7 +461,7 @@ static int scenario(void *arg)
 
 	(void)arg;
 	t = (struct fixture){.queue.most = 1, .now = COHORT_SECOND};
-	t.desk = coh_desk_new(keep);
+	t.desk = coh_desk_new(keep, NULL);
 	if (t.desk == NULL)
 		return -ENOMEM;
 	if (coh_desk_add(t.desk, &t.object, "jobs", &fake_queue_ops, &t.queue, NULL) != 0 ||

@@ -114,7 +114,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	now = COHORT_SECOND;
 	queue = (struct fake_queue){.most = 3};
-	desk = coh_desk_new(answered);
+	desk = coh_desk_new(answered, NULL);
 	COH_ASSERT(desk != NULL && coh_desk_add(desk, &object, "q", &fake_queue_ops, &queue, NULL) == 0);
 	while (at < size) {
 		at += event(data + at, size - at);

@@ -292,7 +292,7 @@ static void world_begin(uint64_t seed)
 	sim_init(&w.sim, seed);
 	w.count = 1; /* no item is 0 */
 	w.queue.most = 1 + sim_below(&w.sim, 8);
-	w.desk = coh_desk_new(answer);
+	w.desk = coh_desk_new(answer, NULL);
 	expect(w.desk != NULL && coh_desk_add(w.desk, &w.object, "q", &fake_queue_ops, &w.queue, NULL) == 0, "no desk");
 	for (unsigned i = 0; i < CLIENTS; i++)
 		attach(&w.clients[i]);

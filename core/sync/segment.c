@@ -405,18 +405,24 @@ static int open_address(struct coh_segment *s, const char *address,
 {
 	const char *local = after(address, "local:"), *inherit = after(address, "inherit:");
 
-	if (inherit != NULL && s->how != COH_SEGMENT_CREATE)
+	if (inherit != NULL && s->how == COH_SEGMENT_CREATE)
+		return coh_fail(err, COHORT_ENOTSUP,
+		    "open the %s: it was to be made, but '%s' is what the parent made and shared; "
+		    "make one at local: or local:NAME, or attach this one",
+		    spec->what, address);
+	if (inherit != NULL)
 		return open_inherited(s, inherit, spec, err);
-	if (inherit != NULL || local == NULL)
+	if (local == NULL)
 		return coh_fail(err, COHORT_EADDRESS,
-		    "open the %s: the address is '%s', allowed are local:, local:NAME and, not to "
-		    "make it, inherit:NAME",
+		    "open the %s: the address is '%s', allowed are local:, local:NAME and inherit:NAME",
 		    spec->what, address);
 	if (*local != '\0')
 		return open_named(s, local, spec, made, err);
 	if (s->how == COH_SEGMENT_ATTACH)
-		return coh_fail(err, COHORT_EADDRESS,
-		    "open the %s: what 'local:' is cannot be attached: it has no name", spec->what);
+		return coh_fail(err, COHORT_ENOTSUP,
+		    "open the %s: it was to be attached, but 'local:' is a new one without a name, which nobody "
+		    "finds again; attach local:NAME, or inherit:NAME, which the parent shared",
+		    spec->what);
 	*made = true;
 	return make_anonymous(s, spec, err);
 }

@@ -113,7 +113,7 @@ struct coh_segment_spec {
  *
  * A segment is for the processes of one pid namespace, since its locks hold thread ids: COHORT_ENOTSUP from another.
  *
- * 0; COHORT_EADDRESS; COHORT_ENAME (empty, over 255 bytes, with '/', "." or ".."); -EEXIST;
+ * 0; COHORT_EADDRESS; COHORT_ENOTSUP (local: attached, inherit: made); COHORT_ENAME (empty, over 255 bytes, with '/', "." or ".."); -EEXIST;
  * -ENOENT (the sentence says which name, and what to do); COHORT_ESEGMENT (it is no segment, of
  * another version, kind or size: got and wanted); -EACCES (another user's); -ENOSPC; -EFBIG
  * (RLIMIT_FSIZE); -EMFILE; -ENOMEM; -EBUSY (the name is being swept away by a process that does

@@ -14,12 +14,25 @@ TEST(data, opens_without_a_name_and_ends_with_its_handle)
 {
 	for (const struct data_kind *k = data_kinds; k < END; k++) {
 		void *a = data_kind_open(k, "local:", COHORT_OPEN_EITHER);
-		void *b = data_kind_open(k, "local:", COHORT_OPEN_CREATE), *c = NULL;
+		void *b = data_kind_open(k, "local:", COHORT_OPEN_CREATE);
 
-		CHECK_EQ(k->open(&c, "local:", COHORT_OPEN_ATTACH, NULL), COHORT_EADDRESS);
 		k->close(a);
 		k->close(b);
 		k->close(NULL);
+	}
+}
+
+TEST(data, address_that_cannot_be_attached_or_made_says_what_can)
+{
+	for (const struct data_kind *k = data_kinds; k < END; k++) {
+		struct cohort_error err = {.code = 0};
+		void *a = NULL;
+
+		CHECK_EQ(k->open(&a, "local:", COHORT_OPEN_ATTACH, &err), COHORT_ENOTSUP);
+		CHECK_HAS(err.text, "attach local:NAME, or inherit:NAME");
+		CHECK_EQ(k->open(&a, "inherit:x", COHORT_OPEN_CREATE, &err), COHORT_ENOTSUP);
+		CHECK_HAS(err.text, "make one at local: or local:NAME");
+		CHECK(a == NULL);
 	}
 }
 

@@ -101,7 +101,7 @@ static int open_absent(struct cohort_call *call)
 	    -ENOENT)
 		return 20;
 	if (coh_segment_open(&s, "inherit:jobs", COH_SEGMENT_CREATE, &spec, &made, &err) !=
-	    COHORT_EADDRESS)
+	    COHORT_ENOTSUP)
 		return 21;
 	spec.kind = COH_SEGMENT_MAP;
 	if (coh_segment_open(&s, "inherit:jobs", COH_SEGMENT_EITHER, &spec, &made, &err) !=

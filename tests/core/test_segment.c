@@ -235,7 +235,7 @@ TEST(segment, bad_names_and_addresses_are_refused)
 	CHECK_HAS(err.text, "256");
 	CHECK_EQ(coh_segment_unlink("", NULL), COHORT_ENAME);
 	CHECK_EQ(coh_segment_open(&s, "local:", COH_SEGMENT_ATTACH, &spec, &made, &err),
-	    COHORT_EADDRESS);
+	    COHORT_ENOTSUP);
 }
 
 TEST(segment, another_kind_or_a_smaller_one_is_refused)

@@ -92,6 +92,26 @@ TEST(sync, bad_addresses_are_refused)
 	REFUSES(barrier, "tcp://127.0.0.1:1/b", &two, COHORT_ENOTSUP, "tcp");
 }
 
+#define ATTACHES_NO_ONE_WITHOUT_A_NAME(kind, ...)                                                   \
+	do {                                                                                        \
+		struct cohort_##kind##_options o_ = {__VA_ARGS__};                                  \
+		o_.open = COHORT_OPEN_ATTACH;                                                       \
+		REFUSES(kind, "local:", &o_, COHORT_ENOTSUP, "attach local:NAME, or inherit:NAME"); \
+		o_.open = COHORT_OPEN_CREATE;                                                       \
+		REFUSES(kind, "inherit:x", &o_, COHORT_ENOTSUP, "make one at local: or local:NAME"); \
+	} while (0)
+
+TEST(sync, what_has_no_name_cannot_be_attached_nor_what_is_inherited_be_made)
+{
+	ATTACHES_NO_ONE_WITHOUT_A_NAME(lock, 0);
+	ATTACHES_NO_ONE_WITHOUT_A_NAME(semaphore, 0);
+	ATTACHES_NO_ONE_WITHOUT_A_NAME(condition, 0);
+	ATTACHES_NO_ONE_WITHOUT_A_NAME(event, 0);
+	ATTACHES_NO_ONE_WITHOUT_A_NAME(barrier, .parties = 2);
+	ATTACHES_NO_ONE_WITHOUT_A_NAME(rwlock, 0);
+	ATTACHES_NO_ONE_WITHOUT_A_NAME(queue, 0);
+}
+
 TEST(sync, what_is_attached_must_be_what_it_was_made)
 {
 	struct cohort_lock_options again = {.recursive = 1};

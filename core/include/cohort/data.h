@@ -7,7 +7,7 @@
  * attached, or be zero (COHORT_EARGUMENT says what it is).
  *
  * Every open gives *OUT, end it with the close of its kind, and returns 0 or, as all of shared.h:
- * COHORT_EADDRESS, COHORT_ENAME, COHORT_ENOTSUP (an address of a network), COHORT_EARGUMENT,
+ * COHORT_EADDRESS, COHORT_ENAME, COHORT_ENOTSUP (an address of a network, or one that does not offer what `open` says), COHORT_EARGUMENT,
  * -EEXIST, -ENOENT, COHORT_ESEGMENT, -EACCES, -ENOSPC (shared memory is full), -EMFILE, -ENOMEM.
  * Every close accepts NULL; pointers into the object end with it.  Where a named one's file is cut short they lead to zeroes,
  * calls return COHORT_ESEGMENT, and those that give a count, 0 (shared.h).

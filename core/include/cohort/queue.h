@@ -70,7 +70,7 @@ struct cohort_queue_options {
  * Open the queue at ADDRESS (NULL: "local:").  OPTIONS may be NULL.  Borrows both; gives *OUT, end
  * it with cohort_queue_close.
  *
- * Returns 0, or as all of shared.h: COHORT_EADDRESS, COHORT_ENAME, COHORT_EARGUMENT (an option out
+ * Returns 0, or as all of shared.h: COHORT_EADDRESS, COHORT_ENAME, COHORT_ENOTSUP, COHORT_EARGUMENT (an option out
  * of its range, or another than the queue has: got and allowed are in the sentence),
  * COHORT_EFORMAT, -EEXIST, -ENOENT (no such name here, or at the server), COHORT_ESEGMENT, -EACCES,
  * -ENOSPC, -EMFILE, -ENOMEM; of a server as cohort_dial: COHORT_EAUTH, COHORT_EKEY,

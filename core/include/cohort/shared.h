@@ -46,11 +46,14 @@
 extern "C" {
 #endif
 
-/* What to do about a name.  An object without one is always made. */
+/*
+ * What to do about a name.  What the address cannot offer is COHORT_ENOTSUP: "local:" is always made, as there is nothing by which
+ * another could find it, and what is inherited was made by the parent.
+ */
 enum cohort_open {
 	COHORT_OPEN_EITHER = 0, /* attach it, or make it when it is not there */
-	COHORT_OPEN_CREATE,     /* make it: -EEXIST when it is there */
-	COHORT_OPEN_ATTACH,     /* attach it: -ENOENT when it is not there */
+	COHORT_OPEN_CREATE,     /* make it: -EEXIST when it is there; not of inherit:NAME */
+	COHORT_OPEN_ATTACH,     /* attach it: -ENOENT when it is not there; not of "local:" */
 };
 
 /*

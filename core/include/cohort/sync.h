@@ -12,7 +12,7 @@
  * it is the usual one.
  *
  * Every open gives *OUT, end it with the close of its kind, and returns 0 or, as all of shared.h:
- * COHORT_EADDRESS, COHORT_ENAME, COHORT_ENOTSUP (an address of a network), COHORT_EARGUMENT,
+ * COHORT_EADDRESS, COHORT_ENAME, COHORT_ENOTSUP (an address of a network, or one that does not offer what `open` says), COHORT_EARGUMENT,
  * -EEXIST, -ENOENT, COHORT_ESEGMENT, -EACCES, -ENOSPC (shared memory is full), -EMFILE, -ENOMEM.
  *
  * Every close accepts NULL, frees the handle of this process alone, and must not be called while

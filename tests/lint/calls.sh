@@ -31,7 +31,7 @@ echo "$table" | while IFS=: read -r what where except why; do
 	what=$(echo "$what" | tr -d ' ')
 	set -f
 	# shellcheck disable=SC2086 # lists of words
-	for file in $(set +f; sources '*.[ch]' $where | having "$what"); do
+	for file in $(set +f; sources '*.[ch]' $where | having "(?<![\\w.>])($what)\\s*\\("); do
 		! right "$file" "$except" || continue
 		strip "$file" | grep -nP "(?<![\\w.>])($what)\\s*\\(" | while IFS=: read -r line rest; do
 			case $what in memcmp*) ! excused "$file" "$line" || continue ;; esac

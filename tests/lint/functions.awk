@@ -18,7 +18,7 @@ function finish(   head, name, args, n, i, c, depth) {
 		else if (c == ")" && depth-- == 0) break
 		else if (c == "," && depth == 0) n++
 	}
-	print file, start, name, (head ~ /(^| )static /) ? "static" : "extern", FNR - start - 1, n, nesting, reason
+	print FILENAME, start, name, (head ~ /(^| )static /) ? "static" : "extern", FNR - start - 1, n, nesting, reason
 }
 FNR == 1 { inside = 0; signature = ""; reason = 0 }
 /sizes: [^ ]/ { reason = 1 }

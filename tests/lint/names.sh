@@ -22,11 +22,10 @@ listed() { # FILE NAME
 	return 1
 }
 
-for file in $(sources '*.c' core net); do
-	awk -v file="$file" -f "$lint_dir/functions.awk" "$file"
-done | while read -r file line name linkage rest; do
+sources '*.c' core net | xargs awk -f "$lint_dir/functions.awk" /dev/null | while read -r file line name linkage rest; do
 	[ "$linkage" = extern ] && [ "$name" != main ] || continue
-	noun=$(basename "$file" .c)
+	noun=${file##*/}
+	noun=${noun%.c}
 	case $name in
 	cohort_*) short=${name#cohort_} ;;
 	coh_*) short=${name#coh_} ;;

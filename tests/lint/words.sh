@@ -6,9 +6,7 @@ pattern='TO''DO|FIX''ME'
 {
 	sources '*' core net tests examples cmake deploy | grep -v '/corpus/'
 	ls ./*.md CMakeLists.txt CMakePresets.json 2>/dev/null
-} | while read -r file; do
-	grep -InE "$pattern" "$file" | while IFS=: read -r line rest; do
-		sin "$file:$line" "unfinished: $rest"
-	done
+} | tr '\n' '\0' | xargs -0 grep -InE "$pattern" /dev/null | while IFS=: read -r file line rest; do
+	sin "$file:$line" "unfinished: $rest"
 done
 lint_end

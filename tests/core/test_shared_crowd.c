@@ -274,7 +274,7 @@ static bool names_are_there(void)
 {
 	char path[128];
 
-	snprintf(path, sizeof path, "%s/names/%s", segment_root(), LOCK + strlen("local:"));
+	snprintf(path, sizeof path, "%s/names/%s", segment_root(), &LOCK[strlen("local:")]);
 	return access(path, F_OK) == 0;
 }
 

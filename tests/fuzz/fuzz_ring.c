@@ -112,7 +112,7 @@ static void get(struct world *w)
 static void get_many(struct world *w)
 {
 	struct coh_ring_bytes items[4];
-	struct coh_ring_batch b = {items, 4, w->buffer, SMALL};
+	struct coh_ring_batch b = {.items = items, .n = 4, .buffer = w->buffer, .size = SMALL};
 	int n = coh_ring_get_many(&w->ring, (unsigned)w->seat, &b, COHORT_NOW);
 
 	for (int i = 0; i < n; i++)

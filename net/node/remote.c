@@ -40,11 +40,11 @@
 #define PARTS 4 /* of a body */
 #define DIRECT 8192 /* bytes that one receive without the engine may bring: a hundred small items */
 /*
- * Naps without a sign of the server, behind the deadline of a call: a second, which is what a stopped process may cost those
- * who share memory with it, too (COH_PRIMITIVE_GRACE), and more than the slowest way there and back.  Counted in naps: if we
+ * Time without a sign of the server, behind the deadline of a call: what a stopped process may cost those who share memory with
+ * it, too (COH_PRIMITIVE_GRACE), and more than the slowest way there and back.  No look counts for more than a nap: if we
  * were stopped ourselves, the server still has half of it to answer in.
  */
-#define QUIET (COHORT_SECOND / COH_CONN_NAP)
+#define QUIET COHORT_SECOND
 
 struct coh_remote {
 	struct coh_remote_link link; /* remote_list.c's */
@@ -357,16 +357,22 @@ static void remote_silent(struct coh_remote *r, struct coh_remote_call *c, cohor
 /* The deadline of C has passed: until it is done, for as long as the server gives a sign. */
 static void call_await_answer(struct coh_remote *r, struct coh_remote_call *c)
 {
-	cohort_time began = cohort_now();
+	cohort_time began = cohort_now(), before, now = began, quiet = 0;
 	size_t unsent = 0, left;
 	uint64_t came;
 
-	for (unsigned quiet = 0; !c->done && quiet < QUIET;) {
+	while (!c->done && quiet < QUIET) {
 		came = coh_conn_bytes_came(r->conn);
-		if (remote_turn(r, c, COHORT_FOREVER, true) == 0 || c->done)
-			continue;
+		before = now;
+		(void)remote_turn(r, c, COHORT_FOREVER, true);
+		if (c->done)
+			return;
+		now = cohort_now();
 		left = coh_conn_unsent(r->conn); /* while a large item goes there is no sign to be had but this */
-		quiet = coh_conn_bytes_came(r->conn) != came || left < unsent ? 0 : quiet + 1;
+		if (coh_conn_bytes_came(r->conn) != came || left < unsent)
+			quiet = 0;
+		else
+			quiet += now - before < COH_CONN_NAP ? now - before : COH_CONN_NAP;
 		unsent = left;
 	}
 	if (!c->done)

@@ -37,7 +37,6 @@
 #include <utlist.h>
 
 #define BUCKETS 64
-#define PARTS 4 /* of a body */
 #define DIRECT 8192 /* bytes that one receive without the engine may bring: a hundred small items */
 /*
  * Time without a sign of the server, behind the deadline of a call: what a stopped process may cost those who share memory with

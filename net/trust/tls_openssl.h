@@ -19,7 +19,6 @@
 #include <sys/types.h>
 #include <sys/uio.h>
 
-
 struct cohort_key;
 struct coh_tls;
 struct coh_tls_certs;

@@ -4,6 +4,7 @@
 #include "net/served.h"
 
 #include "base/mem.h"
+#include "conn/conn_priv.h"
 
 #include <cohort/cohort.h>
 #include <errno.h>
@@ -185,4 +186,22 @@ struct cohort_queue *served_open(struct served *s)
 		FAIL("%s", err.text);
 	REQUIRE(q != NULL);
 	return q;
+}
+
+struct cohort_conn *served_bare(const struct served *s, const char *name)
+{
+	struct cohort_net_options net = {.key_file = served_key(), .name = name};
+	cohort_time patience = cohort_in(test_span(15 * COHORT_SECOND));
+	struct cohort_error err = {0};
+	struct cohort_conn *c = NULL;
+	char where[sizeof s->address];
+
+	memcpy(where, s->address, sizeof where);
+	*strrchr(where, '/') = '\0';
+	if (cohort_dial(&c, where, &net, patience, &err) != 0)
+		FAIL("%s", err.text);
+	REQUIRE(c != NULL);
+	coh_conn_set_phase(c, COH_PHASE_SHARED);
+	coh_conn_keep_all(c);
+	return c;
 }

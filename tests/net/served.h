@@ -37,6 +37,9 @@ void served_kill(struct served *s);
 int served_try(struct served *s, struct cohort_queue **q, struct cohort_error *err);
 struct cohort_queue *served_open(struct served *s);
 
+/* A client called NAME that speaks frames of shared objects by itself. */
+struct cohort_conn *served_bare(const struct served *s, const char *name);
+
 /* The file of the key that all of them use. */
 const char *served_key(void);
 

@@ -22,23 +22,6 @@
 
 static struct served served;
 
-static struct cohort_conn *rogue(void)
-{
-	struct cohort_net_options o = {.key_file = served_key(), .name = "rogue"};
-	struct cohort_error err = {0};
-	struct cohort_conn *c = NULL;
-	char where[400];
-
-	snprintf(where, sizeof where, "%s", served.address);
-	*strrchr(where, '/') = '\0';
-	if (cohort_dial(&c, where, &o, PATIENCE, &err) != 0)
-		FAIL("%s", err.text);
-	REQUIRE(c != NULL);
-	coh_conn_set_phase(c, COH_PHASE_SHARED);
-	coh_conn_keep_all(c);
-	return c;
-}
-
 static void say(struct cohort_conn *c, struct coh_frame f, const void *body, size_t size)
 {
 	struct iovec iov = {(void *)(uintptr_t)body, size};
@@ -100,7 +83,7 @@ TEST_TIMEOUT(server, frame_out_of_place_ends_its_client_alone, 60)
 
 		if (may_come(type))
 			continue;
-		c = rogue();
+		c = served_bare(&served, "rogue");
 		say(c, (struct coh_frame){.type = (uint8_t)type}, NULL, 0);
 		if (!CHECK_EQ(hear(c), 1))
 			FAIL("type 0x%02x", type);
@@ -115,7 +98,7 @@ TEST(server, client_of_another_version_is_told)
 	struct cohort_conn *c;
 
 	served_begin(&served, "unix", NULL);
-	c = rogue();
+	c = served_bare(&served, "rogue");
 	attach(c, 77);
 	CHECK_EQ(hear(c), COHORT_EVERSION);
 	attach(c, COH_DESK_VERSION);
@@ -129,7 +112,7 @@ TEST(server, op_that_nobody_knows_is_answered)
 	struct cohort_conn *c;
 
 	served_begin(&served, "unix", NULL);
-	c = rogue();
+	c = served_bare(&served, "rogue");
 	attach(c, COH_DESK_VERSION);
 	CHECK_EQ(hear(c), 0);
 	for (unsigned op = 1; op < 256; op++) {
@@ -180,7 +163,7 @@ TEST_TIMEOUT(server, client_that_does_not_read_costs_little_and_loses_nothing, 6
 	served_begin(&served, "tcp", NULL);
 	q = served_open(&served);
 	CHECK_EQ(cohort_queue_put_bytes(q, item, ITEM, PATIENCE), 0);
-	c = rogue();
+	c = served_bare(&served, "rogue");
 	attach(c, COH_DESK_VERSION);
 	CHECK_EQ(hear(c), 0);
 	before = resident();

@@ -70,23 +70,6 @@ static int wanted(enum client_state state, int type)
 	}
 }
 
-static struct cohort_conn *connect_to(const struct served *s)
-{
-	struct cohort_net_options o = {.key_file = served_key(), .name = "triples"};
-	struct cohort_error err = {0};
-	struct cohort_conn *c = NULL;
-	char where[400];
-
-	snprintf(where, sizeof where, "%s", s->address);
-	*strrchr(where, '/') = '\0';
-	if (cohort_dial(&c, where, &o, PATIENCE, &err) != 0)
-		FAIL("%s", err.text);
-	REQUIRE(c != NULL);
-	coh_conn_set_phase(c, COH_PHASE_SHARED);
-	coh_conn_keep_all(c);
-	return c;
-}
-
 /* The next frame's type, with its request in *REQUEST and code in *CODE; 0: the connection has ended. */
 static int hear(struct cohort_conn *c, uint32_t *request, int *code)
 {
@@ -136,7 +119,7 @@ static void expect_reply(struct cohort_conn *c, uint32_t request, int code)
 
 static struct cohort_conn *bring_to(const struct served *s, enum client_state state)
 {
-	struct cohort_conn *c = connect_to(s);
+	struct cohort_conn *c = served_bare(s, "triples");
 
 	if (state == NEW)
 		return c;

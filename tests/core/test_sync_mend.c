@@ -283,6 +283,58 @@ TEST_TIMEOUT(mending, a_writer_that_dies_waiting_holds_up_nobody, 100)
 	cohort_rwlock_close(rwlock);
 }
 
+/* A reader that saw no writer, and goes in as one has looked and seen no reader: the writer withdraws, and dies of that. */
+static void reader_stays(void)
+{
+	atomic_store(&board->stage, 3);
+	SYNC_AWAIT(atomic_load(&board->stage) == 4);
+}
+
+static void reader_begins(void)
+{
+	coh_fault_arm("rwlock.read.entered", 1);
+	coh_fault_do(reader_stays);
+	atomic_store(&board->stage, 1);
+	SYNC_AWAIT(atomic_load(&board->stage) == 2);
+}
+
+static void read_as_one_looks(void)
+{
+	coh_fault_do(reader_begins);
+	CHECK_EQ(cohort_rwlock_read(rwlock, SOON), 0);
+	CHECK_EQ(cohort_rwlock_release(rwlock), 0);
+}
+
+static void writer_looked(void)
+{
+	coh_fault_arm("rwlock.write.withdrawn", 1);
+	coh_fault_do(NULL);
+	atomic_store(&board->stage, 2);
+	SYNC_AWAIT(atomic_load(&board->stage) == 3);
+}
+
+static void write_as_one_begins(void)
+{
+	coh_fault_do(writer_looked);
+	(void)cohort_rwlock_write(rwlock, SOON);
+}
+
+TEST_TIMEOUT(mending, a_writer_that_dies_as_it_withdraws_holds_up_nobody, 100)
+{
+	pid_t reader, writer;
+
+	board = sync_page(sizeof *board);
+	REQUIRE_EQ(cohort_rwlock_open(&rwlock, "local:", NULL, NULL), 0);
+	reader = start(read_as_one_looks, "roster.enter.held", 1);
+	SYNC_AWAIT(atomic_load(&board->stage) == 1);
+	writer = start(write_as_one_begins, "rwlock.write.clear", 1);
+	CHECK(ended(writer));
+	atomic_store(&board->stage, 4);
+	CHECK(!ended(reader));
+	look_after_reader(true);
+	cohort_rwlock_close(rwlock);
+}
+
 /* ---- barrier ---- */
 
 static struct cohort_barrier *barrier;

@@ -212,11 +212,15 @@ COHORT_API int cohort_rwlock_open(struct cohort_rwlock **out, const char *addres
 COHORT_API void cohort_rwlock_close(struct cohort_rwlock *l);
 
 /*
- * Acquire L together with other readers, or alone.  A writer that waits keeps new readers out, so
- * that it is not starved.
+ * Acquire L together with other readers, or alone.  Neither side starves the other: a writer that waits keeps new readers out,
+ * and all readers that wait when a write is over read before the next one; a try (COHORT_NOW) keeps to that too.  So a thread that
+ * reads must not read again, which would be a deadlock behind such a writer: it is told (-EDEADLK), and goes on reading
+ * with what it has.  A dead reader or writer that waited holds up nobody; one that was stopped as its turn to read
+ * came, the next writer by a second at most.
  *
  * Returns 0; COHORT_EOWNERDEAD (acquired: the last writer died in the middle of it);
- * COHORT_ETIMEDOUT; -EDEADLK (this thread has it already); read: -ENOSPC (1024 readers have it).
+ * COHORT_ETIMEDOUT; -EDEADLK (this thread has it already); read: -ENOSPC (1024 threads read,
+ * or wait to).
  */
 COHORT_API int cohort_rwlock_read(struct cohort_rwlock *l, cohort_time deadline);
 COHORT_API int cohort_rwlock_write(struct cohort_rwlock *l, cohort_time deadline);

@@ -15,6 +15,7 @@
 #define MEMORY_USUAL                                                                               \
 	((size_t)64                                                                                \
 	    << 20) /* some 500,000 short keys and values; only address space until it is used */
+#define KEY_LEAST 64u /* bytes: head, key, and a bucket */
 #define REGION COH_HEAP_PAGE
 _Static_assert(
     COH_DATA_BEGIN + sizeof(struct coh_dict_shared) <= REGION, "the head fits in the first page");
@@ -23,11 +24,16 @@ _Static_assert(
 
 static int make(struct coh_data *d, const void *options, struct cohort_error *err)
 {
+	struct cohort_dict *dict = (struct cohort_dict *)d;
+	const struct cohort_dict_options *o = options;
 	struct coh_segment *s = &d->shared.segment;
-	struct coh_heap_view v;
-	int rc = coh_heap_init(&v, s->header, s->fd, REGION, d->shape.size);
+	struct coh_dict_table t;
+	int rc = coh_heap_init(&dict->heap, s->header, s->fd, REGION, d->shape.size);
 
-	(void)options;
+	if (rc == 0 && o != NULL && o->keys != 0) {
+		coh_dict_shared(dict)->bits = coh_dict_bits(o->keys);
+		rc = coh_dict_table(dict, &t);
+	}
 	return rc != 0 ? coh_fail_errno(err, -rc, "make a dictionary: its first pages") : 0;
 }
 
@@ -65,6 +71,11 @@ int cohort_dict_open(struct cohort_dict **out, const char *address,
 		    "open a dictionary: its memory is %llu bytes, allowed are 65536 to 2^40 (0: 64 "
 		    "MiB)",
 		    (unsigned long long)memory);
+	if (options != NULL && options->keys > memory / KEY_LEAST)
+		return coh_fail(err, COHORT_EARGUMENT,
+		    "open a dictionary: %zu keys are expected in %llu bytes of memory, allowed are up to %llu, "
+		    "for each takes %u at least: more memory, or fewer keys",
+		    options->keys, (unsigned long long)memory, (unsigned long long)(memory / KEY_LEAST), KEY_LEAST);
 	plan.spec.tail = coh_heap_region(memory);
 	return coh_data_open(out, &plan, address,
 	    options != NULL ? options->open : COHORT_OPEN_EITHER, options, err);

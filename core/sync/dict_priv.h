@@ -35,6 +35,7 @@ struct coh_dict_shared {
 	_Atomic uint64_t table; /* 0: none yet */
 	uint64_t count;
 	struct coh_dict_step step;
+	uint64_t bits;  /* of the first table, a power of two; 0: the usual one */
 	uint64_t fresh; /* the block that a step in the making has allocated; 0: none */
 };
 
@@ -72,6 +73,9 @@ static inline struct coh_dict_shared *coh_dict_shared(const struct cohort_dict *
 {
 	return coh_data_at(&d->data, COH_DATA_BEGIN);
 }
+
+/* The first table of one for KEYS (not 0): as coh_dict_shared.bits. */
+unsigned coh_dict_bits(uint64_t keys);
 
 /* dict_table.c.  All: 0, or COHORT_ESEGMENT. */
 

@@ -14,6 +14,7 @@
 
 #define ORDER_BITS 63
 #define FIRST_BITS 3 /* buckets of the first table: 64 bytes */
+#define MOST_BITS 39 /* 2^42 bytes: more than a dictionary's memory */
 /* Entries of one chain: with as many buckets as keys 20 are next to impossible, and with far too few there may be some more. */
 #define CHAIN_MOST 100000
 
@@ -106,7 +107,7 @@ static int open_table(struct cohort_dict *d, uint64_t word, struct coh_dict_tabl
 	t->bits = (unsigned)(word >> COH_DICT_BITS_SHIFT);
 	t->side = (unsigned)(word & 1);
 	t->bucket = coh_heap_at(&d->heap, word & COH_DICT_PLACE, &size);
-	return t->bucket == NULL || t->bits >= 40 || size != (size_t)8 << t->bits ? COHORT_ESEGMENT
+	return t->bucket == NULL || t->bits > MOST_BITS || size != (size_t)8 << t->bits ? COHORT_ESEGMENT
 										  : 0;
 }
 
@@ -130,14 +131,24 @@ static int new_table(struct cohort_dict *d, unsigned bits, unsigned side, uint64
 	return 0;
 }
 
+unsigned coh_dict_bits(uint64_t keys)
+{
+	unsigned bits = FIRST_BITS;
+
+	while (bits < MOST_BITS && (UINT64_C(1) << bits) < keys)
+		bits++;
+	return bits;
+}
+
 int coh_dict_table(struct cohort_dict *d, struct coh_dict_table *t)
 {
 	struct coh_dict_shared *s = coh_dict_shared(d);
-	uint64_t word = atomic_load_explicit(&s->table, memory_order_acquire);
+	uint64_t word = atomic_load_explicit(&s->table, memory_order_acquire), bits = s->bits;
 	int rc = 0;
 
 	if (word == 0) {
-		rc = new_table(d, FIRST_BITS, 0, &word);
+		rc = bits > MOST_BITS ? COHORT_ESEGMENT
+				      : new_table(d, bits != 0 ? (unsigned)bits : FIRST_BITS, 0, &word);
 		if (rc == 0)
 			rc = coh_dict_change(d, &s->table, word, 0, 0);
 	}

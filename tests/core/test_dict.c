@@ -189,6 +189,32 @@ static struct cohort_dict_bytes numbered(char key[32], int i)
 	return bytes(key);
 }
 
+TEST(dict, made_for_as_many_keys_does_not_grow_till_there_are_twice_as_many)
+{
+	struct cohort_dict_options o = {.memory = 8 << 20, .keys = 3000};
+	struct cohort_dict *d;
+	uint64_t table;
+	char key[32];
+
+	REQUIRE_EQ(cohort_dict_open(&d, "local:", &o, NULL), 0);
+	for (int round = 0; round < 2; round++) {
+		CHECK_EQ(cohort_dict_set(d, numbered(key, 0), bytes("")), 0);
+		table = coh_dict_shared(d)->table;
+		for (int i = 1; i < 6000; i++)
+			CHECK_EQ(cohort_dict_set(d, numbered(key, i), bytes("")), 0);
+		CHECK_EQ(coh_dict_shared(d)->table, table);
+		check_whole(d);
+		CHECK_EQ(cohort_dict_clear(d), 0);
+	}
+	cohort_dict_close(d);
+	o.keys = o.memory / 64 + 1;
+	CHECK_EQ(cohort_dict_open(&d, "local:", &o, NULL), COHORT_EARGUMENT);
+	o.keys--;
+	REQUIRE_EQ(cohort_dict_open(&d, "local:", &o, NULL), 0);
+	CHECK_EQ(cohort_dict_set(d, numbered(key, 0), bytes("")), 0);
+	cohort_dict_close(d);
+}
+
 TEST(dict, grows_and_can_be_cleared)
 {
 	struct cohort_dict *d = open_dict("local:", 32 << 20);

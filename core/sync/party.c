@@ -4,6 +4,8 @@
  * The name of a program stands in its line between brackets, and may have brackets and blanks
  * itself: what is wanted is behind the last bracket.  A process whose first thread has ended
  * while others run looks like a zombie there, so the count of threads is asked too.
+ *
+ * Refused: a robust word of the kernel's, which is visited at an exec: it is a thread's, and marked when that ends, too.
  */
 #include "sync/party.h"
 
@@ -24,11 +26,16 @@
 #define FIELD_STATE 3
 #define FIELD_THREADS 20
 #define FIELD_START 22
+#define FIELD_STACK 28 /* 0: we may not look into it, or it is in the middle of an exec */
+
+#define PROGRAM_SHIFT 54
+#define PROGRAMS 1023u /* and none */
 
 struct life {
 	char state;
 	unsigned long threads;
 	uint32_t start;
+	uint64_t program; /* 1 to PROGRAMS; 0: not known */
 };
 
 static _Atomic uint64_t self; /* 0: not asked yet */
@@ -37,21 +44,26 @@ static pthread_once_t once = PTHREAD_ONCE_INIT;
 static bool life_parse(const char *text, struct life *l)
 {
 	const char *p = strrchr(text, ')');
+	uint64_t stack;
 	char *end;
 
 	if (p == NULL || p[1] != ' ')
 		return false;
 	p += 2;
 	l->state = *p;
-	for (int field = FIELD_STATE; field < FIELD_START; field++) {
+	for (int field = FIELD_STATE; field < FIELD_STACK; field++) {
 		p = strchr(p, ' ');
 		if (p == NULL)
 			return false;
 		p++;
 		if (field + 1 == FIELD_THREADS)
 			l->threads = strtoul(p, NULL, 10);
+		if (field + 1 == FIELD_START)
+			l->start = (uint32_t)strtoull(p, NULL, 10);
 	}
-	l->start = (uint32_t)strtoull(p, &end, 10);
+	stack = strtoull(p, &end, 10);
+	/* A page or more apart, and at random: the low bits of the pages tell as well as any, the rest is mixed in. */
+	l->program = stack != 0 ? 1 + (stack >> 4 ^ stack >> 14 ^ stack >> 24) % PROGRAMS : 0;
 	return end != p;
 }
 
@@ -95,7 +107,7 @@ uint64_t coh_party_self(void)
 	pthread_once(&once, forget_after_fork);
 	pid = getpid();
 	(void)life_of(pid, &l);
-	party = (uint64_t)(uint32_t)pid << 32 | l.start;
+	party = l.program << PROGRAM_SHIFT | (uint64_t)((unsigned)pid & COH_PARTY_PID) << 32 | l.start;
 	atomic_store_explicit(&self, party, memory_order_relaxed);
 	return party;
 }
@@ -119,6 +131,7 @@ static bool exists(int pid)
 
 bool coh_party_alive(uint64_t party)
 {
+	uint64_t program = party >> PROGRAM_SHIFT;
 	uint32_t start = (uint32_t)party;
 	int pid = coh_party_pid(party);
 	struct life l;
@@ -128,6 +141,8 @@ bool coh_party_alive(uint64_t party)
 	if (!life_of(pid, &l))
 		return exists(pid); /* hidden from us, or gone meanwhile */
 	if ((l.state == 'Z' || l.state == 'X') && l.threads <= 1)
+		return false;
+	if (program != 0 && l.program != 0 && program != l.program)
 		return false;
 	return start == 0 || l.start == start;
 }

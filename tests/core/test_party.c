@@ -1,8 +1,8 @@
 /* test_party.c - which process, and whether it still is. */
-#include "support/test.h"
-
+#include "core/sync_page.h"
 #include "sync/party.h"
 
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <sys/prctl.h>
@@ -129,6 +129,57 @@ TEST(party, a_process_whose_first_thread_ended_is_alive)
 	kill(o.pid, SIGKILL);
 	other_reap(&o);
 	CHECK(!coh_party_alive(o.party));
+}
+
+/* A child that says who it is and becomes cat(1), which stays until IN ends.  It has done so when this returns. */
+static struct other other_exec(int *in)
+{
+	struct other o = {.pid = 0};
+	int told[2], fed[2];
+
+	REQUIRE(pipe2(told, O_CLOEXEC) == 0 && pipe2(fed, O_CLOEXEC) == 0);
+	o.pid = fork();
+	REQUIRE(o.pid >= 0);
+	if (o.pid == 0) {
+		o.party = coh_party_self();
+		if (write(told[1], &o.party, sizeof o.party) == sizeof o.party && dup2(fed[0], 0) == 0)
+			execl("/bin/cat", "cat", (char *)NULL);
+		_exit(1);
+	}
+	close(told[1]);
+	close(fed[0]);
+	CHECK_EQ(read(told[0], &o.party, sizeof o.party), sizeof o.party);
+	CHECK_EQ(read(told[0], &(char){0}, 1), 0);
+	close(told[0]);
+	*in = fed[1];
+	return o;
+}
+
+/* One in a thousand is not told apart: not four in a row. */
+TEST(party, a_process_that_has_become_another_program_is_dead)
+{
+	bool dead = false;
+	int in;
+
+	for (int i = 0; i < 4 && !dead; i++) {
+		struct other o = other_exec(&in);
+
+		REQUIRE(sync_await_state(o.pid, 'S')); /* it is through with its exec */
+		dead = !coh_party_alive(o.party);
+		CHECK_EQ(kill(o.pid, 0), 0);
+		close(in);
+		other_reap(&o);
+	}
+	CHECK(dead);
+}
+
+TEST(party, whose_program_is_not_known_is_alive)
+{
+	uint64_t program = UINT64_C(0x3ff) << 54, mine = coh_party_self();
+
+	CHECK((mine & program) != 0);
+	CHECK(coh_party_alive(mine & ~program));
+	CHECK((mine & program) == program || !coh_party_alive(mine ^ program));
 }
 
 TEST(party, a_pid_used_again_is_nobody_we_knew)

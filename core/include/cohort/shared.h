@@ -14,7 +14,7 @@
  *
  * A handle may be used by all threads of the process.  A child made by fork has all handles of its
  * parent; one that was started otherwise has those that are shared with it by name.  What a process
- * held when it died is given to whoever comes next, who is told; no object is ever stuck for it.
+ * held when it died, or became another program (exec), is given to whoever comes next, who is told; no object is ever stuck for it.
  *
  * Objects are shared within one pid namespace (their locks hold thread ids): from another one, as of a container beside,
  * they are COHORT_ENOTSUP; a queue can be reached through a server there.

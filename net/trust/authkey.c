@@ -31,7 +31,7 @@ struct raw {
 	unsigned char bytes[COHORT_KEY_MAX];
 };
 
-#define KEPT 4 /* two directions of two keys, in one cluster */
+#define KEPT 10 /* of two keys, in one cluster: two directions, TLS's key and nobody's, the id */
 
 /* What was derived before.  It is filled once, by the thread that claims it, and only read afterwards. */
 struct kept {
@@ -264,9 +264,11 @@ int coh_authkey_derive(const struct cohort_key *key, const struct coh_authkey_us
 
 int coh_authkey_id(const struct cohort_key *key, int index, unsigned char out[COH_AUTHKEY_ID])
 {
-	static const char label[] = "cohort-key-id"; /* with the 0 at its end */
-	const struct coh_span info = {label, sizeof label};
-	const unsigned char *prk = coh_authkey_prk(key, index, NULL);
+	const struct coh_authkey_use use = {index, "cohort-key-id", ""};
+	unsigned char whole[COH_HASH_SIZE]; /* begins with what a shorter expansion would be */
+	int rc = coh_authkey_derive(key, &use, whole);
 
-	return prk != NULL ? coh_hmac_expand(prk, &info, 1, out, COH_AUTHKEY_ID) : COHORT_EKEY;
+	if (rc == 0)
+		memcpy(out, whole, COH_AUTHKEY_ID);
+	return rc;
 }

@@ -122,6 +122,7 @@ void coh_listener_enter(struct cohort_listener *l, const struct coh_listener_new
 	    .mode = l->bound.mode,
 	    .family = l->bound.family,
 	    .role = COH_HANDSHAKE_SERVER,
+	    .ahead = l->strangers.count == 0, /* its memory is too much for each of many */
 	    .id = &l->id,
 	    .peer = n->text};
 	struct coh_listener_stranger *s = coh_calloc(sizeof *s);

@@ -95,6 +95,7 @@ static int tls_conn(
 	const struct coh_tls_config config = {
 	    .side = s->role == COH_HANDSHAKE_CLIENT ? COH_TLS_CLIENT : COH_TLS_SERVER,
 	    .fd = s->fd,
+	    .ahead = s->ahead,
 	    .key = s->id->key,
 	    .cluster = s->id->cluster,
 	    .certs = s->mode == COH_MODE_TLS_CERTIFICATE ? s->id->certs.loaded : NULL,

@@ -53,6 +53,7 @@ struct coh_mode_socket {
 	int family; /* of its addresses: AF_UNIX or another */
 	enum coh_mode mode;
 	enum coh_handshake_role role;
+	bool ahead;                    /* server: as in struct coh_tls_config */
 	const struct coh_identity *id; /* borrowed until the greeting is over */
 	const char *peer;              /* the peer in sentences */
 	const char *host;              /* client: the host dialled, for certificates; else NULL */

@@ -43,7 +43,7 @@
 #define OUT_MAX ((size_t)64 << 10) /* one flight, or one record */
 
 struct coh_tls {
-	SSL *ssl;         /* of a server: NULL until the client's hello is whole */
+	SSL *ssl;         /* of a server: NULL until the client's hello is whole, unless it was made ahead */
 	SSL_CTX *context; /* what it is made of */
 	int fd;
 	enum coh_tls_side side;
@@ -257,10 +257,10 @@ static int tls_init(struct coh_tls *t, const struct coh_tls_config *c)
 	if (context == NULL || SSL_CTX_up_ref((SSL_CTX *)(void *)context) != 1)
 		return -ENOMEM;
 	t->context = (SSL_CTX *)(void *)context;
-	if (c->side == COH_TLS_SERVER)
+	if (c->side == COH_TLS_SERVER && !c->ahead)
 		return 0;
 	rc = tls_begin(t);
-	return rc == 0 && c->certs != NULL && !expect_host(t->ssl, c->host) ? -ENOMEM : rc;
+	return rc == 0 && c->side == COH_TLS_CLIENT && c->certs != NULL && !expect_host(t->ssl, c->host) ? -ENOMEM : rc;
 }
 
 int coh_tls_new(struct coh_tls **out, const struct coh_tls_config *config, struct cohort_error *err)
@@ -407,7 +407,7 @@ static int tls_hear(struct coh_tls *t)
 		return tls_over(t, -EPROTO, SSL_R_EXCESSIVE_MESSAGE_SIZE);
 	if (rc == 0 && coh_tls_first_foreign(&t->hello))
 		return tls_refuse(t);
-	if (rc == 0)
+	if (rc == 0 && t->ssl == NULL)
 		rc = tls_begin(t);
 	ERR_clear_error();
 	return rc == 0 ? 0 : tls_over(t, rc, 0);
@@ -416,7 +416,7 @@ static int tls_hear(struct coh_tls *t)
 /* Go on with the handshake.  0 when it is over; -EAGAIN; or why it failed. */
 static int tls_shake(struct coh_tls *t)
 {
-	int rc = t->ssl == NULL ? tls_hear(t) : 0;
+	int rc = t->side == COH_TLS_SERVER && !t->hello.whole ? tls_hear(t) : 0;
 
 	if (rc != 0)
 		return rc;

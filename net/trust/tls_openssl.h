@@ -28,6 +28,7 @@ enum coh_tls_side { COH_TLS_CLIENT, COH_TLS_SERVER };
 struct coh_tls_config {
 	enum coh_tls_side side;
 	int fd;                            /* connected stream socket; stays the caller's */
+	bool ahead;                        /* server: OpenSSL's end is made now and not when the client's hello has come */
 	const struct cohort_key *key;      /* by the key: borrowed until the handshake is over */
 	const char *cluster;               /* likewise; both ends must give the same */
 	const struct coh_tls_certs *certs; /* not NULL: by certificates, and the two above are not used */

@@ -53,6 +53,9 @@ int coh_dialer_init(struct cohort_dialer *d, const char *address, const struct c
     cohort_time deadline, struct cohort_error *err);
 void coh_dialer_fini(struct cohort_dialer *d);
 
+/* True while D waits for what a peer on this machine says. */
+bool coh_dialer_is_near(const struct cohort_dialer *d);
+
 /* As cohort_dial, as HOW says. */
 int coh_dial(struct cohort_conn **conn, const char *address, const struct coh_dial *how,
     cohort_time deadline, struct cohort_error *err);

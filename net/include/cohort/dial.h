@@ -54,6 +54,8 @@ struct cohort_backoff {
  * Connect to ADDRESS ("tcp://host:port", "unix:/path") and prove to each other that both hold
  * the key.  Borrows all for the call; OPTIONS may be NULL.  Gives *CONN; NULL on failure.
  *
+ * Waits for a peer on this machine awake (sched_yield) for half a millisecond at most, before it sleeps.
+ *
  * Returns 0; COHORT_ETIMEDOUT (DEADLINE, or the 10 s of a step, passed); COHORT_EAUTH (not the same
  * key, or the peer is none of ours); COHORT_EVERSION; COHORT_ECLUSTER; COHORT_EADDR (the address that
  * answered is another, by its own word); COHORT_ESELF; COHORT_EBUSY (too many strangers there, or its

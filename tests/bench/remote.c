@@ -211,7 +211,7 @@ static const struct bench_figure figures[] = {
 		.ours = {"ours", calls, &single},
 		.peer = {"Redis", peer_redis_calls, &single},
 		.bar = 1,
-		.rounds = 5,
+		.rounds = 21,
 	},
 	{
 		.name = "remote.clients8",
@@ -219,7 +219,7 @@ static const struct bench_figure figures[] = {
 		.ours = {"ours", calls, &clients8},
 		.peer = {"Redis", peer_redis_calls, &clients8},
 		.bar = 1,
-		.rounds = 5,
+		.rounds = 21,
 	},
 	{
 		.name = "remote.pipelined100",

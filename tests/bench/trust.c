@@ -233,7 +233,7 @@ static int bulk(const void *load, double *bytes_per_s)
 static const struct bench_load calls = {.link = BENCH_TCP, .count = 1000};
 static const struct bench_load tls_calls = {.link = BENCH_TLS, .count = 300};
 static const struct bench_load small = {.link = BENCH_TLS, .count = 20000, .size = 64};
-static const struct bench_load large = {.link = BENCH_TLS, .count = 300, .size = 1 << 20};
+static const struct bench_load large = {.link = BENCH_TLS, .count = 1000, .size = 1 << 20};
 
 static const struct bench_figure figures[] = {
 	{
@@ -249,7 +249,7 @@ static const struct bench_figure figures[] = {
 	{
 	    .name = "trust.bulk_tls", .unit = "bytes/s", .ours = {"ours", bulk, &large},
 	    .peer = {"bare OpenSSL", peer_tls_bulk, &large}, .bar = 0.9,
-	    .rounds = SHORT_ROUNDS,
+	    .rounds = 15,
 	},
 	{
 	    .name = "trust.roundtrip_tls", .unit = "us", .ours = {"ours", roundtrip, &small},

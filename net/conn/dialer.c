@@ -346,7 +346,8 @@ short cohort_dialer_events(const struct cohort_dialer *d)
 
 bool coh_dialer_is_near(const struct cohort_dialer *d)
 {
-	return d->state == COH_DIALER_GREETING && d->greeting.hs.config.reach == COH_HANDSHAKE_LOCAL;
+	return d->state == COH_DIALER_GREETING && !d->greeting.python &&
+	    d->greeting.hs.config.reach == COH_HANDSHAKE_LOCAL;
 }
 
 struct cohort_conn *cohort_dialer_take(struct cohort_dialer *d)

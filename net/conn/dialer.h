@@ -53,7 +53,7 @@ int coh_dialer_init(struct cohort_dialer *d, const char *address, const struct c
     cohort_time deadline, struct cohort_error *err);
 void coh_dialer_fini(struct cohort_dialer *d);
 
-/* True while D waits for what a peer on this machine says. */
+/* True while D waits for what a peer of ours on this machine says; Python peers may be anywhere, and are slow. */
 bool coh_dialer_is_near(const struct cohort_dialer *d);
 
 /* As cohort_dial, as HOW says. */

@@ -6,6 +6,8 @@
  */
 #include "model/model.h"
 
+#include "support/test.h"
+
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -121,21 +123,34 @@ static const char *expand(const struct model *m, uint32_t i)
 	return wrong;
 }
 
-const char *model_run(const struct model *m, size_t *states)
+static void forget(void)
+{
+	free(all.states);
+	free(all.scratch);
+	free(all.origins);
+	free(all.table);
+	memset(&all, 0, sizeof all);
+}
+
+/* Visit all states of CAST: NULL, or the sentence of the first wrong one. */
+static const char *visit(const struct model *m, int cast)
 {
 	const char *wrong = NULL;
 
-	model_end();
+	forget();
 	all.size = m->size;
 	all.scratch = grown(NULL, m->size);
-	add(m->start, (struct origin){0});
+	memset(all.scratch, 0, m->size);
+	m->begin(all.scratch, cast);
+	add(all.scratch, (struct origin){0});
 	for (uint32_t i = 0; wrong == NULL && i < all.n; i++)
 		wrong = expand(m, i);
-	*states = all.n;
+	printf("fault %d, cast %d, %u states: %s\n", *m->fault, cast, all.n, wrong != NULL ? wrong : "fine");
 	return wrong;
 }
 
-void model_print_way(const struct model *m)
+/* The way to the last state. */
+static void print_way(const struct model *m)
 {
 	uint32_t way[1024];
 	char text[400];
@@ -153,11 +168,31 @@ void model_print_way(const struct model *m)
 	}
 }
 
-void model_end(void)
+void model_holds(const struct model *m)
 {
-	free(all.states);
-	free(all.scratch);
-	free(all.origins);
-	free(all.table);
-	memset(&all, 0, sizeof all);
+	const char *wrong;
+
+	*m->fault = 0;
+	for (int cast = 0; cast < m->casts; cast++) {
+		wrong = visit(m, cast);
+		if (wrong != NULL) {
+			print_way(m);
+			FAIL("cast %d: %s", cast, wrong);
+		}
+	}
+	forget();
+}
+
+void model_finds_faults(const struct model *m)
+{
+	bool found;
+
+	for (*m->fault = 1; *m->fault < m->faults; ++*m->fault) {
+		found = false;
+		for (int cast = m->casts - 1; !found && cast >= 0; cast--) /* the richest are last */
+			found = visit(m, cast) != NULL;
+		if (!CHECK(found))
+			FAIL("planted fault %d is not found", *m->fault);
+	}
+	forget();
 }

@@ -11,6 +11,9 @@
  *	static const char *step(void *state, int thread, int move);        do it; a sentence: what is wrong with that
  *	static const char *stuck(const void *state);                       nobody can go on: why that is wrong
  *
+ * A model is played by casts: who takes part, how often, how many may die.  Beside the right algorithm it knows
+ * planted faults, one of them at work at a time; a model that does not find each of them proves nothing.
+ *
  * What a thread does by itself are its steps; what the world does to it (a kill, a deadline) are its blows.  A
  * state is stuck when no thread has a step, whatever blows there may be: nobody is to wait for help of that kind.
  */
@@ -24,9 +27,11 @@ struct model_moves {
 };
 
 struct model {
-	const void *start; /* SIZE bytes, unused ones and padding zero: states are told apart by their bytes */
-	size_t size;
-	int threads;
+	size_t size; /* bytes of a state, unused ones and padding zero: states are told apart by their bytes */
+	int threads, casts, faults; /* how many there are of each; faults are counted from 1 */
+	int *fault;                 /* the one at work; 0: none */
+	/* How CAST begins, written into zeroes. */
+	void (*begin)(void *state, int cast);
 	struct model_moves (*moves)(const void *state, int thread);
 	const char *(*step)(void *state, int thread, int move);
 	const char *(*stuck)(const void *state);
@@ -34,13 +39,10 @@ struct model {
 	void (*print)(const void *state, char *text, size_t room);
 };
 
-/* Visit all states of M: NULL, or the sentence of the first wrong one.  *STATES: how many there were. */
-const char *model_run(const struct model *m, size_t *states);
+/* A test: no state of any cast is wrong.  If one is, the way to it is printed, a line a step. */
+void model_holds(const struct model *m);
 
-/* After a wrong end: the way to it, a line a step, on standard output. */
-void model_print_way(const struct model *m);
-
-/* Forget all of it. */
-void model_end(void);
+/* A test: each planted fault makes some cast go wrong. */
+void model_finds_faults(const struct model *m);
 
 #endif

@@ -24,7 +24,7 @@ enum fault {
 	FAULTS,
 };
 
-static enum fault fault; /* of the run */
+static int fault; /* the one at work, an enum fault */
 
 enum at {
 	/* who takes */
@@ -222,14 +222,22 @@ struct cast {
 	bool all;
 };
 
-static struct state beginning(const struct cast *c)
-{
-	struct state s;
+static const struct cast casts[] = {
+    {.takers = 2, .takes = 2, .putters = 2, .puts = 2, .kills = 1},
+    {.takers = 3, .takes = 1, .putters = 2, .puts = 2, .kills = 1},
+    {.takers = 3, .takes = 1, .putters = 1, .puts = 3, .kills = 2},
+    {.takers = 3, .takes = 1, .putters = 2, .puts = 1, .kills = 1, .all = true},
+};
+#define CASTS (int)(sizeof casts / sizeof *casts)
 
-	memset(&s, 0, sizeof s);
-	s.kills = (uint8_t)c->kills;
+static void begin(void *state, int cast)
+{
+	const struct cast *c = &casts[cast];
+	struct state *s = state;
+
+	s->kills = (uint8_t)c->kills;
 	for (int i = 0; i < THREADS; i++) {
-		struct thread *t = &s.t[i];
+		struct thread *t = &s->t[i];
 
 		t->at = ENDED;
 		if (i < c->takers) {
@@ -241,54 +249,16 @@ static struct state beginning(const struct cast *c)
 			t->all = c->all && i == c->takers;
 		}
 	}
-	return s;
 }
 
-static const char *run(const struct cast *c, bool show)
-{
-	struct state start = beginning(c);
-	struct model m = {&start, sizeof start, THREADS, moves, step, stuck, print};
-	const char *wrong;
-	size_t states;
-
-	wrong = model_run(&m, &states);
-	printf("%zu states: %s\n", states, wrong != NULL ? wrong : "fine");
-	if (wrong != NULL && show)
-		model_print_way(&m);
-	model_end();
-	return wrong;
-}
-
-static const struct cast casts[] = {
-    {.takers = 2, .takes = 2, .putters = 2, .puts = 2, .kills = 1},
-    {.takers = 3, .takes = 1, .putters = 2, .puts = 2, .kills = 1},
-    {.takers = 3, .takes = 1, .putters = 1, .puts = 3, .kills = 2},
-    {.takers = 3, .takes = 1, .putters = 2, .puts = 1, .kills = 1, .all = true},
-};
-#define CASTS (sizeof casts / sizeof *casts)
+static const struct model model = {sizeof(struct state), THREADS, CASTS, FAULTS, &fault, begin, moves, step, stuck, print};
 
 TEST_TIMEOUT(model_gate, leaves_nobody_asleep_with_work, 60)
 {
-	const char *wrong;
-
-	fault = NONE;
-	for (size_t i = 0; i < CASTS; i++) {
-		wrong = run(&casts[i], true);
-		if (wrong != NULL)
-			FAIL("cast %zu: %s", i, wrong);
-	}
+	model_holds(&model);
 }
 
 TEST_TIMEOUT(model_gate, finds_each_planted_fault, 60)
 {
-	bool found;
-
-	for (fault = NONE + 1; fault < FAULTS; fault++) {
-		found = false;
-		for (size_t i = 0; !found && i < CASTS; i++) {
-			printf("fault %d: ", fault);
-			found = run(&casts[i], false) != NULL;
-		}
-		CHECK(found);
-	}
+	model_finds_faults(&model);
 }

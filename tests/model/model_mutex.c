@@ -24,7 +24,7 @@ enum fault {
 	FAULTS,
 };
 
-static enum fault fault; /* of the run */
+static int fault; /* the one at work, an enum fault */
 
 /* Where a thread is: the step it takes next. */
 enum at {
@@ -327,60 +327,38 @@ static void print(const void *state, char *text, size_t room)
 		    s->t[i].pending ? "*" : "");
 }
 
-/* All interleavings of threads that take the lock ROUNDS[i] times each; NULL or what is wrong. */
-static const char *run(const uint8_t rounds[THREADS], int kills, int gives, bool show)
-{
-	struct state start;
-	struct model m = {&start, sizeof start, THREADS, moves, step, stuck, print};
-	const char *wrong;
-	size_t states;
+/* How often each takes the lock; how many deaths there may be; how many give up. */
+struct cast {
+	uint8_t rounds[THREADS], kills, gives;
+};
 
-	memset(&start, 0, sizeof start);
-	start.kills = (uint8_t)kills;
-	start.gives = (uint8_t)gives;
+static const struct cast casts[] = {
+    {{2, 2, 1, 0}, 2, 1},
+    {{1, 1, 1, 1}, 1, 1},
+};
+#define CASTS (int)(sizeof casts / sizeof *casts)
+
+static void begin(void *state, int cast)
+{
+	const struct cast *c = &casts[cast];
+	struct state *s = state;
+
+	s->kills = c->kills;
+	s->gives = c->gives;
 	for (int i = 0; i < THREADS; i++) {
-		start.t[i].rounds = rounds[i];
-		start.t[i].at = rounds[i] > 0 ? LOCK : ENDED;
+		s->t[i].rounds = c->rounds[i];
+		s->t[i].at = c->rounds[i] > 0 ? LOCK : ENDED;
 	}
-	wrong = model_run(&m, &states);
-	printf("%zu states: %s\n", states, wrong != NULL ? wrong : "fine");
-	if (wrong != NULL && show)
-		model_print_way(&m);
-	model_end();
-	return wrong;
 }
 
-static void holds_for(const uint8_t rounds[THREADS], int kills, int gives)
-{
-	const char *wrong;
+static const struct model model = {sizeof(struct state), THREADS, CASTS, FAULTS, &fault, begin, moves, step, stuck, print};
 
-	fault = NONE;
-	wrong = run(rounds, kills, gives, true);
-	if (wrong != NULL)
-		FAIL("%s", wrong);
-}
-
-TEST_TIMEOUT(model_mutex, holds_for_three_threads_two_deaths_and_a_deadline, 60)
+TEST_TIMEOUT(model_mutex, holds_through_deaths_and_deadlines, 60)
 {
-	holds_for((uint8_t[]){2, 2, 1, 0}, 2, 1);
-}
-
-TEST_TIMEOUT(model_mutex, holds_for_four_threads_and_a_death, 60)
-{
-	holds_for((uint8_t[]){1, 1, 1, 1}, 1, 1);
-}
-
-static void finds(enum fault f)
-{
-	fault = f;
-	CHECK(run((uint8_t[]){2, 2, 1, 0}, 2, 1, false) != NULL ||
-	    run((uint8_t[]){1, 2, 1, 1}, 1, 0, false) != NULL);
+	model_holds(&model);
 }
 
 TEST_TIMEOUT(model_mutex, finds_each_planted_fault, 120)
 {
-	for (enum fault f = NONE + 1; f < FAULTS; f++) {
-		printf("fault %d: ", f);
-		finds(f);
-	}
+	model_finds_faults(&model);
 }

@@ -27,7 +27,7 @@ enum fault {
 	FAULTS,
 };
 
-static enum fault fault; /* of the run */
+static int fault; /* the one at work, an enum fault */
 
 enum kind { PUTTER = 1, GETTER, TAKER };
 
@@ -400,61 +400,31 @@ static const struct cast casts[] = {
     {{PUTTER, TAKER, GETTER, 0}, {3, 2, 2, 0}, 1},
     {{PUTTER, TAKER, TAKER, 0}, {3, 2, 2, 0}, 1},
 };
-#define CASTS (sizeof casts / sizeof *casts)
+#define CASTS (int)(sizeof casts / sizeof *casts)
 
-static struct state beginning(const struct cast *c)
+static void begin(void *state, int cast)
 {
-	struct state s;
+	const struct cast *c = &casts[cast];
+	struct state *s = state;
 
-	memset(&s, 0, sizeof s);
-	s.kills = c->kills;
+	s->kills = c->kills;
 	for (int i = 0; i < THREADS; i++) {
-		s.t[i].kind = c->kind[i];
-		s.t[i].rounds = c->rounds[i];
-		s.t[i].at = c->kind[i] != 0 ? LOCK : ENDED;
+		s->t[i].kind = c->kind[i];
+		s->t[i].rounds = c->rounds[i];
+		s->t[i].at = c->kind[i] != 0 ? LOCK : ENDED;
 		if (c->kind[i] == PUTTER)
-			s.t[i].id = s.next++;
+			s->t[i].id = s->next++;
 	}
-	return s;
 }
 
-static const char *run(const struct cast *c, bool show)
-{
-	struct state start = beginning(c);
-	struct model m = {&start, sizeof start, THREADS, moves, step, stuck, print};
-	const char *wrong;
-	size_t states;
-
-	wrong = model_run(&m, &states);
-	printf("%zu states: %s\n", states, wrong != NULL ? wrong : "fine");
-	if (wrong != NULL && show)
-		model_print_way(&m);
-	model_end();
-	return wrong;
-}
+static const struct model model = {sizeof(struct state), THREADS, CASTS, FAULTS, &fault, begin, moves, step, stuck, print};
 
 TEST_TIMEOUT(model_ring, loses_nothing_doubles_nothing_and_leaves_nobody_asleep, 120)
 {
-	const char *wrong;
-
-	fault = NONE;
-	for (size_t i = 0; i < CASTS; i++) {
-		wrong = run(&casts[i], true);
-		if (wrong != NULL)
-			FAIL("cast %zu: %s", i, wrong);
-	}
+	model_holds(&model);
 }
 
 TEST_TIMEOUT(model_ring, finds_each_planted_fault, 120)
 {
-	bool found;
-
-	for (fault = NONE + 1; fault < FAULTS; fault++) {
-		found = false;
-		for (size_t i = 0; !found && i < CASTS; i++) {
-			printf("fault %d: ", fault);
-			found = run(&casts[i], false) != NULL;
-		}
-		CHECK(found);
-	}
+	model_finds_faults(&model);
 }

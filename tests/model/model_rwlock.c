@@ -28,7 +28,7 @@ enum fault {
 	FAULTS,
 };
 
-static enum fault fault; /* of the run */
+static int fault; /* the one at work, an enum fault */
 
 enum mutex { FREE, HELD, LEFT };
 enum slot { NOBODY, READING, WAITING, PASSED };
@@ -372,58 +372,35 @@ struct cast {
 	uint8_t readers, reads, writers, writes, kills;
 };
 
-static const char *run(const struct cast *c, bool show)
-{
-	struct state start;
-	struct model m = {&start, sizeof start, THREADS, moves, step, stuck, print};
-	const char *wrong;
-	size_t states;
-
-	memset(&start, 0, sizeof start);
-	start.kills = c->kills;
-	for (int i = 0; i < THREADS; i++) {
-		bool plays = i < READERS ? i < c->readers : i - READERS < c->writers;
-
-		start.t[i].at = !plays ? ENDED : i < READERS ? R_LOOK : W_LOCK;
-		start.t[i].rounds = !plays ? 0 : i < READERS ? c->reads : c->writes;
-	}
-	wrong = model_run(&m, &states);
-	printf("%zu states: %s\n", states, wrong != NULL ? wrong : "fine");
-	if (wrong != NULL && show)
-		model_print_way(&m);
-	model_end();
-	return wrong;
-}
-
 static const struct cast casts[] = {
     {.readers = 2, .reads = 1, .writers = 2, .writes = 1, .kills = 1},
     {.readers = 1, .reads = 2, .writers = 2, .writes = 2, .kills = 1},
     {.readers = 1, .reads = 1, .writers = 2, .writes = 1, .kills = 2},
 };
-#define CASTS (sizeof casts / sizeof *casts)
+#define CASTS (int)(sizeof casts / sizeof *casts)
+
+static void begin(void *state, int cast)
+{
+	const struct cast *c = &casts[cast];
+	struct state *s = state;
+
+	s->kills = c->kills;
+	for (int i = 0; i < THREADS; i++) {
+		bool plays = i < READERS ? i < c->readers : i - READERS < c->writers;
+
+		s->t[i].at = !plays ? ENDED : i < READERS ? R_LOOK : W_LOCK;
+		s->t[i].rounds = !plays ? 0 : i < READERS ? c->reads : c->writes;
+	}
+}
+
+static const struct model model = {sizeof(struct state), THREADS, CASTS, FAULTS, &fault, begin, moves, step, stuck, print};
 
 TEST_TIMEOUT(model_rwlock, keeps_writers_alone_and_turns, 60)
 {
-	const char *wrong;
-
-	fault = NONE;
-	for (size_t i = 0; i < CASTS; i++) {
-		wrong = run(&casts[i], true);
-		if (wrong != NULL)
-			FAIL("cast %zu: %s", i, wrong);
-	}
+	model_holds(&model);
 }
 
 TEST_TIMEOUT(model_rwlock, finds_each_planted_fault, 60)
 {
-	bool found;
-
-	for (fault = NONE + 1; fault < FAULTS; fault++) {
-		found = false;
-		for (size_t i = 0; i < CASTS && !found; i++)
-			found = run(&casts[i], false) != NULL;
-		if (!CHECK(found))
-			FAIL("planted fault %d is not found", fault);
-	}
-	fault = NONE;
+	model_finds_faults(&model);
 }

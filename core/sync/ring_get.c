@@ -138,10 +138,22 @@ bool coh_ring_ready(struct coh_ring *r)
 	    atomic_load_explicit(&s->watch.shut, memory_order_relaxed) != 0;
 }
 
+/* The bell rang as the item left, when its block was not free yet: whoever came then found no memory. */
+static void ring_once_more(struct coh_ring *r)
+{
+	if (atomic_load_explicit(&r->shared->watch.listeners[COH_RING_ROOM], memory_order_relaxed) == 0 ||
+	    coh_ring_lock_get(r, COHORT_FOREVER) != 0)
+		return;
+	coh_ring_ring_room(r);
+	coh_ring_unlock_get(r);
+}
+
 void coh_ring_opened(struct coh_ring *r, bool block)
 {
 	struct coh_ring_watch *w = &r->shared->watch;
 
+	if (block)
+		ring_once_more(r);
 	coh_gate_open(&w->room, 1);
 	coh_gate_open(&w->left, INT_MAX);
 	if (block)

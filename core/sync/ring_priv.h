@@ -292,7 +292,7 @@ void coh_ring_advance(struct coh_ring *r, const struct coh_ring_next *n);
 /* Something may be there for a get.  No lock. */
 bool coh_ring_ready(struct coh_ring *r);
 
-/* Open the gates that a get may have to, but for that of items. */
+/* Open the gates that a get may have to, but for that of items.  BLOCK: one was freed.  No lock held. */
 void coh_ring_opened(struct coh_ring *r, bool block);
 
 /* A waiting get ends with RC: if it was woken and leaves something behind, another one is.  RC. */

@@ -195,6 +195,48 @@ TEST_TIMEOUT(ring, has_no_silent_bell_after_a_death, 60)
 	}
 }
 
+#define LARGE 30000
+
+static struct cohort_queue *queue_of_large;
+
+static int put_large(void)
+{
+	static char data[LARGE];
+
+	return cohort_queue_put_bytes(queue_of_large, data, LARGE, COHORT_NOW);
+}
+
+static void try_in_vain(void)
+{
+	(void)put_large();
+}
+
+/* Whoever tries to put at any point of a get finds no memory yet, makes the bell silent, and must be told once there is some. */
+TEST(ring, has_no_silent_bell_when_memory_comes_last)
+{
+	struct cohort_queue_options o = {.memory = 64 << 10, .inlined = 2048};
+	static char data[LARGE];
+	unsigned long n = 0;
+	size_t size;
+
+	do {
+		queue_of_large = queue_new(&o);
+		listen(queue_of_large);
+		while (put_large() == 0)
+			;
+		CHECK(!rings(queue_of_large, COH_RING_ROOM));
+		coh_fault_arm("ring.get.", ++n);
+		coh_fault_do(try_in_vain);
+		CHECK_EQ(cohort_queue_get_into(queue_of_large, data, LARGE, &size, COHORT_NOW), 0);
+		coh_fault_do(NULL);
+		if (cohort_queue_size(queue_of_large) == 1)
+			CHECK(rings(queue_of_large, COH_RING_ROOM));
+		queue_end(queue_of_large);
+	} while (coh_fault_count() >= n);
+	coh_fault_arm("none", 0);
+	CHECK(n > 4);
+}
+
 /* ---- the end ---- */
 
 static enum cohort_shutdown_mode mode;

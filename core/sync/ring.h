@@ -160,6 +160,8 @@ struct coh_ring_batch {
 	void *arg;
 };
 int coh_ring_get_many(struct coh_ring *r, unsigned seat, const struct coh_ring_batch *b, cohort_time deadline);
+/* Nothing was found: what the dead were lent comes back, and while there is nothing the bell for items is silent. */
+void coh_ring_quiet(struct coh_ring *r);
 int coh_ring_peek(struct coh_ring *r, const struct coh_want *want, void *buffer,
     struct coh_ring_got *got, cohort_time deadline);
 

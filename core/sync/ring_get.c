@@ -275,7 +275,7 @@ int coh_ring_pass_on(struct coh_ring *r, const struct coh_ring_wait *w, int rc)
 	return rc;
 }
 
-void coh_ring_empty_now(struct coh_ring *r)
+void coh_ring_quiet(struct coh_ring *r)
 {
 	coh_ring_tend_lent(r);
 	if (atomic_load(&r->shared->watch.listeners[COH_RING_ITEMS]) != 0)
@@ -292,7 +292,7 @@ int coh_ring_get(struct coh_ring *r, unsigned seat, const struct coh_want *want,
 	if (rc != COHORT_EEMPTY)
 		return rc;
 	if (deadline == COHORT_NOW) {
-		coh_ring_empty_now(r);
+		coh_ring_quiet(r);
 		return coh_ring_ready(r) ? get_once(r, &g, deadline) : rc;
 	}
 	while (rc == COHORT_EEMPTY) {
@@ -333,7 +333,7 @@ int coh_ring_peek(struct coh_ring *r, const struct coh_want *want, void *buffer,
 	int rc = peek_once(r, &g, deadline);
 
 	if (rc == COHORT_EEMPTY && deadline == COHORT_NOW)
-		coh_ring_empty_now(r);
+		coh_ring_quiet(r);
 	while (rc == COHORT_EEMPTY && deadline != COHORT_NOW && coh_ring_wait_items(r, &w, deadline) == 0)
 		rc = peek_once(r, &g, deadline);
 	return coh_ring_pass_on(r, &w, rc);
@@ -517,7 +517,7 @@ int coh_ring_get_many(struct coh_ring *r, unsigned seat, const struct coh_ring_b
 		if (f.n > 0 || rc != COHORT_EEMPTY)
 			break;
 		if (deadline == COHORT_NOW) {
-			coh_ring_empty_now(r);
+			coh_ring_quiet(r);
 			break;
 		}
 		if (coh_ring_wait_items(r, &w, deadline) != 0)

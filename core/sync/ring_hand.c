@@ -260,7 +260,7 @@ int coh_ring_take(struct coh_ring *r, unsigned seat, const struct coh_want *want
 	if (rc != COHORT_EEMPTY)
 		return rc;
 	if (deadline == COHORT_NOW) {
-		coh_ring_empty_now(r);
+		coh_ring_quiet(r);
 		return coh_ring_ready(r) ? take_once(r, &t, deadline) : rc;
 	}
 	while (rc == COHORT_EEMPTY) {

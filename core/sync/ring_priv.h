@@ -297,8 +297,6 @@ void coh_ring_opened(struct coh_ring *r, bool block);
 
 /* A waiting get ends with RC: if it was woken and leaves something behind, another one is.  RC. */
 int coh_ring_pass_on(struct coh_ring *r, const struct coh_ring_wait *w, int rc);
-/* Nothing was found, and there is no time to wait. */
-void coh_ring_empty_now(struct coh_ring *r);
 
 /* ---- ring_hand.c [get] ---- */
 

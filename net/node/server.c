@@ -31,6 +31,7 @@
 #define SERVER_MAGIC 0x5e7e7u
 #define TEND (100 * COHORT_MS) /* as those who wait in shared memory: COH_GATE_SLICE */
 #define PAUSE (500 * COHORT_MS) /* a client gives us up when a second is over at the soonest (remote.c) */
+#define VAIN 3                 /* rings for nothing before a bell rests; one or two may be for what others were quicker to get */
 #define ENDS (10 * COHORT_MS)  /* how late a join may hear that the last piece is done */
 
 static struct cohort_server *server_cast(void *arg)
@@ -85,6 +86,20 @@ static void bell_drop(struct coh_server_queue *q, int which)
 	q->bell[which] = NULL;
 }
 
+/* It brought nobody anything: those who wait cannot take what is there, or there is nothing.  It must not go on ringing. */
+static void bell_vain(struct coh_server_queue *q, int which)
+{
+	if (which == COH_RING_ITEMS)
+		coh_ring_quiet(q->self.ring);
+	if (coh_fd_wait(q->self.ring->bell[which], POLLIN, COHORT_NOW) == 0)
+		q->vain[which] = 0;
+	else if (++q->vain[which] == VAIN) {
+		q->vain[which] = 0;
+		q->resting[which] = true;
+		bell_drop(q, which);
+	}
+}
+
 static void bell_rang(struct coh_server_queue *q, int which)
 {
 	struct cohort_server *s = q->server;
@@ -95,11 +110,10 @@ static void bell_rang(struct coh_server_queue *q, int which)
 		return;
 	}
 	coh_desk_ring(q->object);
-	if (before == coh_desk_waiting(q->object, -1) + coh_desk_armed(q->object) &&
-	    coh_ring_size(q->self.ring) != 0) {
-		bell_drop(q, which); /* it would go on ringing: those who wait cannot take what is there */
-		q->resting[which] = true;
-	}
+	if (before == coh_desk_waiting(q->object, -1) + coh_desk_armed(q->object))
+		bell_vain(q, which);
+	else
+		q->vain[which] = 0;
 	coh_server_settle(s);
 }
 

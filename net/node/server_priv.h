@@ -22,7 +22,8 @@ struct coh_server_queue {
 	struct coh_desk_object *object;
 	struct coh_desk_queue self;
 	struct coh_watch *bell[COH_RING_BELLS]; /* NULL: nobody waits for it */
-	bool resting[COH_RING_BELLS]; /* it rang for nothing: not before the next round */
+	bool resting[COH_RING_BELLS]; /* it rings for nothing: not before the timer */
+	int vain[COH_RING_BELLS];     /* how often it did so by now, one time after the other */
 	unsigned seat; /* ours, to listen */
 };
 

@@ -1,14 +1,18 @@
 /* test_server.c - a queue of a server: its end, its clients' ends, and what only addresses can do wrong. */
+#include "base/clock.h"
 #include "net/served.h"
+#include "work/queue_priv.h"
 
 #include <cohort/cohort.h>
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -342,24 +346,30 @@ static struct cohort_queue *serve_here(uint32_t most)
 	return serve_at("local:", most);
 }
 
-/* A child that opens the queue over the network, says so by its first answer on OUT, and ends with what FN says. */
+/*
+ * A child that waits for served.address (forked before there is a thread that could hold a sanitizer's locks), opens that queue over
+ * the network, says so by its first answer on OUT, and ends with what FN says.
+ */
 static pid_t elsewhere(int (*fn)(struct cohort_queue *q, int out), int fds[2])
 {
 	pid_t pid;
 
-	REQUIRE_EQ(pipe(fds), 0);
+	REQUIRE_EQ(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
 	pid = fork();
 	REQUIRE(pid >= 0);
 	if (pid == 0)
-		_exit(fn(served_open(&served), fds[1]));
+		_exit(recv(fds[1], served.address, sizeof served.address, MSG_WAITALL) == sizeof served.address
+			? fn(served_open(&served), fds[1])
+			: 1);
 	return pid;
 }
 
-/* The child has begun; its call waits, or will in a moment. */
+/* The child knows where, and has begun; its call waits, or will in a moment. */
 static void begun(int fds[2])
 {
 	char c;
 
+	CHECK_EQ(write(fds[0], served.address, sizeof served.address), sizeof served.address);
 	CHECK_EQ(read(fds[0], &c, 1), 1);
 	(void)poll(NULL, 0, 20); /* so that it waits more often than not; it need not */
 }
@@ -386,9 +396,9 @@ static int get_elsewhere(struct cohort_queue *q, int out)
 
 TEST(server, item_put_in_shared_memory_reaches_who_waits_elsewhere)
 {
-	struct cohort_queue *q = serve_here(0);
 	int fds[2];
 	pid_t pid = elsewhere(get_elsewhere, fds);
+	struct cohort_queue *q = serve_here(0);
 
 	begun(fds);
 	CHECK_EQ(cohort_queue_put_bytes(q, "x", 1, COHORT_NOW), 0);
@@ -403,13 +413,12 @@ static int put_elsewhere(struct cohort_queue *q, int out)
 
 TEST(server, room_made_in_shared_memory_lets_a_put_elsewhere_go_on)
 {
+	int fds[2];
+	pid_t pid = elsewhere(put_elsewhere, fds);
 	struct cohort_queue *q = serve_here(1);
 	char c = 0;
-	int fds[2];
-	pid_t pid;
 
 	CHECK_EQ(cohort_queue_put_bytes(q, "x", 1, COHORT_NOW), 0);
-	pid = elsewhere(put_elsewhere, fds);
 	begun(fds);
 	CHECK_EQ(cohort_queue_get_into(q, &c, 1, NULL, COHORT_NOW), 0);
 	CHECK_EQ(c, 'x');
@@ -426,13 +435,12 @@ static int join_elsewhere(struct cohort_queue *q, int out)
 
 TEST(server, join_elsewhere_hears_of_work_done_in_shared_memory)
 {
+	int fds[2];
+	pid_t pid = elsewhere(join_elsewhere, fds);
 	struct cohort_queue *q = serve_here(0);
 	char c;
-	int fds[2];
-	pid_t pid;
 
 	CHECK_EQ(cohort_queue_put_bytes(q, "x", 1, COHORT_NOW), 0);
-	pid = elsewhere(join_elsewhere, fds);
 	begun(fds);
 	CHECK_EQ(cohort_queue_get_into(q, &c, 1, NULL, COHORT_NOW), 0);
 	CHECK_EQ(cohort_queue_task_done(q), 0);
@@ -450,13 +458,24 @@ static int poll_elsewhere(struct cohort_queue *q, int out)
 	return poll(&p, 1, 15000) != 1 || cohort_queue_get_into(q, &c, 1, NULL, COHORT_NOW) != 0;
 }
 
+/* Nothing is there: the server hears of that, and is not called on and on. */
+static void falls_silent(struct cohort_queue *q)
+{
+	struct pollfd p = {.fd = coh_queue_local_ring(q)->bell[COH_RING_ITEMS], .events = POLLIN};
+	cohort_time until = PATIENCE;
+
+	while (poll(&p, 1, 0) != 0 && CHECK(!coh_clock_passed(until)))
+		sched_yield();
+}
+
 TEST(server, descriptor_elsewhere_tells_of_an_item_put_in_shared_memory)
 {
-	struct cohort_queue *q = serve_here(0);
 	int fds[2];
 	pid_t pid = elsewhere(poll_elsewhere, fds);
+	struct cohort_queue *q = serve_here(0);
 
 	begun(fds);
+	falls_silent(q);
 	CHECK_EQ(cohort_queue_put_bytes(q, "x", 1, COHORT_NOW), 0);
 	over(q, pid, fds);
 }
@@ -473,10 +492,10 @@ static int told_of_the_cut(struct cohort_queue *q, int out)
 
 TEST(server, whose_queue_is_cut_says_so_and_goes_on)
 {
-	struct cohort_queue *q = serve_at("local:cut", 0), *other;
-	char file[100];
 	int fds[2];
 	pid_t pid = elsewhere(told_of_the_cut, fds);
+	struct cohort_queue *q = serve_at("local:cut", 0), *other;
+	char file[100];
 
 	begun(fds);
 	snprintf(file, sizeof file, "/dev/shm/cohort-%u/names/cut/segment", (unsigned)geteuid());

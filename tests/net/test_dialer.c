@@ -3,6 +3,7 @@
  */
 #include "addr/eyeballs.h"
 #include "addr/sockaddr.h"
+#include "conn/dialer.h"
 #include "net/dialing.h"
 #include "net/hall.h"
 #include "os/fd.h"
@@ -244,6 +245,42 @@ TEST(dialer, tries_no_address_unless_all_may_be)
 	CHECK_EQ(poll(&p, 1, 0), 0); /* nobody came */
 	cohort_dialer_close(d);
 	close(p.fd);
+	cohort_key_free(key);
+}
+
+/* Step a dialer to ADDRESS until its connection is there, and both wait for the peer's first word: is the peer near? */
+static bool greets_near(const char *address, const struct cohort_net_options *o)
+{
+	struct cohort_dialer *d = dialing_started(address, o, dialing_patience());
+	cohort_time next;
+	bool near;
+
+	REQUIRE_EQ(cohort_dialer_step(d, &next, &dialing_err), 0);
+	while (d->state != COH_DIALER_GREETING) {
+		CHECK(!coh_dialer_is_near(d));
+		dialing_wait(d, next);
+		REQUIRE_EQ(cohort_dialer_step(d, &next, &dialing_err), 0);
+	}
+	near = coh_dialer_is_near(d);
+	cohort_dialer_close(d);
+	return near;
+}
+
+/* Those who are awaited awake for a moment (dial.c): they answer at once. */
+TEST(dialer, finds_peers_of_ours_on_this_machine_near_and_no_others)
+{
+	struct cohort_key *key = hall_key(), *python;
+	struct cohort_net_options o = {.key = key};
+	char ours[COH_ADDRESS_TEXT], theirs[COH_ADDRESS_TEXT];
+	int fd = hall_rogue(ours);
+
+	REQUIRE_EQ(cohort_key_new_python(&python, "a key for Python's peers", 24, &dialing_err), 0);
+	CHECK(greets_near(ours, &o));
+	o.key = python;
+	snprintf(theirs, sizeof theirs, "python+tcp://127.0.0.1:%u", dialing_port_of(ours));
+	CHECK(!greets_near(theirs, &o));
+	close(fd);
+	cohort_key_free(python);
 	cohort_key_free(key);
 }
 

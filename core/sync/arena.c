@@ -69,12 +69,12 @@ int cohort_arena_open(struct cohort_arena **out, const char *address,
 
 static struct cohort_arena *check(struct cohort_arena *a)
 {
-	return COH_CAST(struct cohort_arena, MAGIC, a);
+	return COH_SHARED_CAST(struct cohort_arena, MAGIC, a);
 }
 
 void cohort_arena_close(struct cohort_arena *a)
 {
-	if (a != NULL)
+	if (coh_shared_open(a))
 		coh_data_close(&check(a)->data);
 }
 

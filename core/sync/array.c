@@ -14,7 +14,7 @@ struct cohort_array {
 
 static struct coh_typed *check(const struct cohort_array *a)
 {
-	return &COH_CAST(struct cohort_array, MAGIC, (void *)(uintptr_t)a)->typed;
+	return &COH_SHARED_CAST(struct cohort_array, MAGIC, (void *)(uintptr_t)a)->typed;
 }
 
 int cohort_array_open(struct cohort_array **out, const char *address,
@@ -36,7 +36,7 @@ int cohort_array_open(struct cohort_array **out, const char *address,
 
 void cohort_array_close(struct cohort_array *a)
 {
-	if (a != NULL)
+	if (coh_shared_open(a))
 		coh_typed_close(check(a));
 }
 
@@ -67,13 +67,15 @@ struct cohort_lock *cohort_array_lock(struct cohort_array *a)
 
 /* ---- elements ---- */
 
-/* A, whose memory is there; NULL: it is not, which is COHORT_ESEGMENT. */
+/* A, whose memory is there; NULL: it is not (see gone). */
 static struct coh_typed *there(struct cohort_array *a)
 {
-	if (coh_shared_there(&a->typed.data.shared, MAGIC))
-		return &a->typed;
-	(void)coh_shared_gone(&a->typed.data.shared, MAGIC);
-	return NULL;
+	return coh_shared_there(&a->typed.data.shared, MAGIC) ? &a->typed : NULL;
+}
+
+static int gone(struct cohort_array *a)
+{
+	return coh_shared_gone(&a->typed.data.shared, MAGIC);
 }
 
 static bool within(const struct coh_typed *t, size_t first, size_t count)
@@ -87,7 +89,7 @@ int cohort_array_get(
 	struct coh_typed *t = there(a);
 
 	if (t == NULL)
-		return COHORT_ESEGMENT;
+		return gone(a);
 	return within(t, first, count) ? coh_typed_get(t, first, count, out, deadline)
 				       : COHORT_EARGUMENT;
 }
@@ -98,7 +100,7 @@ int cohort_array_set(
 	struct coh_typed *t = there(a);
 
 	if (t == NULL)
-		return COHORT_ESEGMENT;
+		return gone(a);
 	return within(t, first, count) ? coh_typed_set(t, first, count, in, deadline)
 				       : COHORT_EARGUMENT;
 }
@@ -108,7 +110,7 @@ int cohort_array_add(struct cohort_array *a, size_t at, int64_t delta, int64_t *
 	const struct coh_typed *t = there(a);
 
 	if (t == NULL)
-		return COHORT_ESEGMENT;
+		return gone(a);
 	return at < t->count ? coh_typed_add(t->step, t->at + at * t->size, delta, old)
 			     : COHORT_EARGUMENT;
 }
@@ -118,7 +120,7 @@ int cohort_array_exchange(struct cohort_array *a, size_t at, int64_t value, int6
 	const struct coh_typed *t = there(a);
 
 	if (t == NULL)
-		return COHORT_ESEGMENT;
+		return gone(a);
 	return at < t->count ? coh_typed_exchange(t->step, t->at + at * t->size, value, old)
 			     : COHORT_EARGUMENT;
 }
@@ -129,7 +131,7 @@ int cohort_array_compare(
 	const struct coh_typed *t = there(a);
 
 	if (t == NULL)
-		return COHORT_ESEGMENT;
+		return gone(a);
 	return at < t->count
 	    ? coh_typed_compare(t->step, t->at + at * t->size, expected, value, old)
 	    : COHORT_EARGUMENT;
@@ -144,7 +146,7 @@ int cohort_array_text(struct cohort_array *a, char *out, size_t size, cohort_tim
 	int rc;
 
 	if (t == NULL)
-		return COHORT_ESEGMENT;
+		return gone(a);
 	if (t->data.shape.type != 'c')
 		return COHORT_ENOTSUP;
 	rc = coh_typed_enter(t, deadline);
@@ -165,7 +167,7 @@ int cohort_array_set_text(struct cohort_array *a, const char *text, cohort_time 
 	int rc;
 
 	if (t == NULL)
-		return COHORT_ESEGMENT;
+		return gone(a);
 	if (t->data.shape.type != 'c')
 		return COHORT_ENOTSUP;
 	if (length > t->count || length > INT_MAX)

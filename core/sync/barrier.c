@@ -91,7 +91,7 @@ static const struct coh_primitive kind = {
 
 static struct barrier_cell *cell_of(struct cohort_barrier *b)
 {
-	return coh_primitive_cell(&COH_CAST(struct cohort_barrier, MAGIC, b)->shared);
+	return coh_primitive_cell(&COH_SHARED_CAST(struct cohort_barrier, MAGIC, b)->shared);
 }
 
 int cohort_barrier_open(struct cohort_barrier **out, const char *address,
@@ -120,8 +120,8 @@ int cohort_barrier_open(struct cohort_barrier **out, const char *address,
 
 void cohort_barrier_close(struct cohort_barrier *b)
 {
-	if (b != NULL)
-		coh_primitive_close(COH_CAST(struct cohort_barrier, MAGIC, b));
+	if (coh_shared_open(b))
+		coh_primitive_close(COH_SHARED_CAST(struct cohort_barrier, MAGIC, b));
 }
 
 /*

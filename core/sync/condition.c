@@ -97,7 +97,7 @@ static const struct coh_primitive kind = {
 
 static struct condition_cell *cell_of(struct cohort_condition *c)
 {
-	return coh_primitive_cell(&COH_CAST(struct cohort_condition, MAGIC, c)->shared);
+	return coh_primitive_cell(&COH_SHARED_CAST(struct cohort_condition, MAGIC, c)->shared);
 }
 
 int cohort_condition_open(struct cohort_condition **out, const char *address,
@@ -107,6 +107,8 @@ int cohort_condition_open(struct cohort_condition **out, const char *address,
 	struct cohort_condition *c;
 	int rc;
 
+	if (lock != NULL && !coh_shared_open(lock))
+		return coh_fail(err, COHORT_ECLOSED, "open a condition: the lock that is given was closed");
 	rc = coh_primitive_open(&c, &kind, address,
 	    options != NULL ? options->open : COHORT_OPEN_EITHER, options, err);
 	if (rc != 0)
@@ -121,7 +123,7 @@ void cohort_condition_close(struct cohort_condition *c)
 {
 	struct condition_cell *cell;
 
-	if (c == NULL)
+	if (!coh_shared_open(c))
 		return;
 	cell = cell_of(c);
 	if (coh_mutex_mine(&cell->own.mutex))
@@ -150,6 +152,13 @@ int cohort_condition_release(struct cohort_condition *c)
 	int rc = check(c);
 
 	return rc == 0 || coh_shared_end(c->with, 0) == 0 ? coh_lock_release(c->lock) : rc;
+}
+
+int cohort_condition_locked(struct cohort_condition *c)
+{
+	int rc = check(c);
+
+	return rc == 0 ? coh_mutex_held(&c->lock->mutex) : rc;
 }
 
 /* S waits and lives: tell it. */

@@ -98,9 +98,9 @@ int coh_data_open(void *out, const struct coh_data_plan *plan, const char *addre
 
 void coh_data_close(struct coh_data *d)
 {
-	d->shared.magic = 0;
 	coh_segment_close(&d->shared.segment);
-	coh_free(d);
+	d->shape = (struct coh_data_shape){0};
+	coh_shared_retire(&d->shared);
 }
 
 int coh_data_agree(const struct coh_data *d, const char *name, uint64_t got, uint64_t want,

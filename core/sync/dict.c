@@ -83,12 +83,12 @@ int cohort_dict_open(struct cohort_dict **out, const char *address,
 
 static struct cohort_dict *check(struct cohort_dict *d)
 {
-	return COH_CAST(struct cohort_dict, MAGIC, d);
+	return COH_SHARED_CAST(struct cohort_dict, MAGIC, d);
 }
 
 void cohort_dict_close(struct cohort_dict *d)
 {
-	if (d != NULL)
+	if (coh_shared_open(d))
 		coh_data_close(&check(d)->data);
 }
 

@@ -49,8 +49,8 @@ int cohort_event_open(struct cohort_event **out, const char *address,
 
 void cohort_event_close(struct cohort_event *e)
 {
-	if (e != NULL)
-		coh_primitive_close(COH_CAST(struct cohort_event, MAGIC, e));
+	if (coh_shared_open(e))
+		coh_primitive_close(COH_SHARED_CAST(struct cohort_event, MAGIC, e));
 }
 
 static _Atomic uint32_t *word_of(struct cohort_event *e)

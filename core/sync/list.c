@@ -37,7 +37,7 @@ struct cohort_list {
 
 static struct cohort_list *check(const struct cohort_list *l)
 {
-	return COH_CAST(struct cohort_list, MAGIC, (void *)(uintptr_t)l);
+	return COH_SHARED_CAST(struct cohort_list, MAGIC, (void *)(uintptr_t)l);
 }
 
 static bool has_bytes(uint64_t type)
@@ -180,7 +180,7 @@ int cohort_list_open(struct cohort_list **out, const char *address,
 
 void cohort_list_close(struct cohort_list *l)
 {
-	if (l != NULL)
+	if (coh_shared_open(l))
 		coh_data_close(&check(l)->data);
 }
 
@@ -246,11 +246,11 @@ int cohort_list_get(
     struct cohort_list *l, size_t at, struct cohort_list_item *item, void *buffer, size_t size)
 {
 	struct slot s;
-	int rc;
+	int rc = coh_data_check(&l->data, MAGIC);
 
-	if (at >= check(l)->data.shape.count)
+	if (rc == 0 && at >= l->data.shape.count)
 		return COHORT_EARGUMENT;
-	rc = enter(l);
+	rc = rc == 0 ? enter(l) : rc;
 	if (rc != 0)
 		return rc;
 	rc = look(&l->data, at, &s);
@@ -276,11 +276,11 @@ static int replace(const struct coh_data *d, size_t at, const struct cohort_list
 
 int cohort_list_set(struct cohort_list *l, size_t at, const struct cohort_list_item *item)
 {
-	int rc;
+	int rc = coh_data_check(&l->data, MAGIC);
 
-	if (at >= check(l)->data.shape.count || !is_item(item))
+	if (rc == 0 && (at >= l->data.shape.count || !is_item(item)))
 		return COHORT_EARGUMENT;
-	rc = enter(l);
+	rc = rc == 0 ? enter(l) : rc;
 	return rc != 0 ? rc : leave(l, replace(&l->data, at, item));
 }
 

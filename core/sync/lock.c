@@ -59,19 +59,19 @@ int cohort_lock_open(struct cohort_lock **out, const char *address,
 
 struct coh_lock_cell *coh_lock_cell_of(struct cohort_lock *l)
 {
-	return coh_primitive_cell(&COH_CAST(struct cohort_lock, MAGIC, l)->shared);
+	return coh_primitive_cell(&COH_SHARED_CAST(struct cohort_lock, MAGIC, l)->shared);
 }
 
 const uint8_t *coh_lock_id_of(struct cohort_lock *l)
 {
-	return COH_CAST(struct cohort_lock, MAGIC, l)->shared.segment.id;
+	return COH_SHARED_CAST(struct cohort_lock, MAGIC, l)->shared.segment.id;
 }
 
 void cohort_lock_close(struct cohort_lock *l)
 {
 	struct coh_lock_cell *cell;
 
-	if (l == NULL)
+	if (!coh_shared_open(l))
 		return;
 	cell = coh_lock_cell_of(l);
 	if (coh_mutex_mine(&cell->mutex))

@@ -51,18 +51,18 @@ int cohort_memory_open(struct cohort_memory **out, const char *address,
 
 static struct coh_data *check(const struct cohort_memory *m)
 {
-	return &COH_CAST(struct cohort_memory, MAGIC, (void *)(uintptr_t)m)->data;
+	return &COH_SHARED_CAST(struct cohort_memory, MAGIC, (void *)(uintptr_t)m)->data;
 }
 
 void cohort_memory_close(struct cohort_memory *m)
 {
-	if (m != NULL)
+	if (coh_shared_open(m))
 		coh_data_close(check(m));
 }
 
 void *cohort_memory_data(struct cohort_memory *m)
 {
-	return coh_data_at(check(m), COH_DATA_BEGIN);
+	return coh_shared_open(check(m)) ? coh_data_at(check(m), COH_DATA_BEGIN) : NULL;
 }
 
 size_t cohort_memory_size(const struct cohort_memory *m)

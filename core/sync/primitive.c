@@ -69,9 +69,8 @@ void coh_primitive_close(void *handle)
 {
 	struct coh_shared *s = handle;
 
-	s->magic = 0;
 	coh_segment_close(&s->segment);
-	coh_free(s);
+	coh_shared_retire(s);
 }
 
 int coh_primitive_wait(struct coh_mutex *m, cohort_time deadline)

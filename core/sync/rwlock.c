@@ -59,7 +59,7 @@ static const struct coh_primitive kind = {
 
 static struct rwlock_cell *cell_of(struct cohort_rwlock *l)
 {
-	return coh_primitive_cell(&COH_CAST(struct cohort_rwlock, MAGIC, l)->shared);
+	return coh_primitive_cell(&COH_SHARED_CAST(struct cohort_rwlock, MAGIC, l)->shared);
 }
 
 int cohort_rwlock_open(struct cohort_rwlock **out, const char *address,
@@ -74,7 +74,7 @@ void cohort_rwlock_close(struct cohort_rwlock *l)
 	struct coh_roster_slot *s;
 	struct rwlock_cell *c;
 
-	if (l == NULL)
+	if (!coh_shared_open(l))
 		return;
 	c = cell_of(l);
 	s = coh_roster_mine(&c->roster);

@@ -106,7 +106,7 @@ int cohort_semaphore_open(struct cohort_semaphore **out, const char *address,
 
 static struct cohort_semaphore *checked(struct cohort_semaphore *s)
 {
-	return COH_CAST(struct cohort_semaphore, MAGIC, s);
+	return COH_SHARED_CAST(struct cohort_semaphore, MAGIC, s);
 }
 
 /* Rows to look through; memory that was damaged leads nowhere. */
@@ -415,7 +415,7 @@ void cohort_semaphore_close(struct cohort_semaphore *s)
 	struct row *r;
 	uint64_t took;
 
-	if (s == NULL)
+	if (!coh_shared_open(s))
 		return;
 	c = coh_primitive_cell(&checked(s)->shared);
 	took = atomic_load(&s->took);

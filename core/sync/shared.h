@@ -12,13 +12,31 @@
 
 /* The first member of struct cohort_queue, struct cohort_lock, ... */
 struct coh_shared {
-	uint32_t magic; /* COH_SHARED_MAGIC of its kind, 0 once it is closed */
+	uint32_t magic; /* COH_SHARED_MAGIC of its kind, COH_SHARED_CLOSED once it is closed */
 	struct coh_segment segment;
 };
 
+#define COH_SHARED_CLOSED 0xc105edu
+
+/* P, a handle of TYPE and MAGIC, open or closed; ends the process where it is none. */
+#define COH_SHARED_CAST(type, magic, p) ((type *)coh_shared_handle((p), (magic)))
+void *coh_shared_handle(const void *p, uint32_t magic);
+
+/* Is there something to close at P, a handle or NULL?  Not where it is closed already. */
+bool coh_shared_open(const void *p);
+
+/*
+ * S, whose segment is closed, stays for a while and is no open handle any more, so that a call with it is COHORT_ECLOSED and no accident:
+ * until this process has closed COH_SHARED_KEPT others.  It begins what coh_alloc gave, and is freed then.
+ */
+#define COH_SHARED_KEPT 256
+/* The same of one that is part of another, and stays with it. */
+void coh_shared_mark_closed(struct coh_shared *s);
+void coh_shared_retire(struct coh_shared *s);
+
 /*
  * The handle S is of MAGIC and open, and its memory is all there: what every call that touches the memory asks first.  If not it
- * returns coh_shared_gone, which is COHORT_ESEGMENT; or ends the process, where S is no such handle.
+ * returns coh_shared_gone, which is COHORT_ESEGMENT, COHORT_ECLOSED of a closed one; or ends the process, where S is no such handle.
  */
 static inline bool coh_shared_there(const struct coh_shared *s, uint32_t magic)
 {

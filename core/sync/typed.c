@@ -178,6 +178,8 @@ int coh_typed_open(void *out, size_t handle, const char *address, const struct c
 
 	if (size < 0 || check_options(o, size, err) != 0)
 		return COHORT_EARGUMENT;
+	if (o->with != NULL && !coh_shared_open(o->with))
+		return coh_fail(err, COHORT_ECLOSED, "open the %s: the lock that is given was closed", o->what);
 	plan.spec.size = COH_DATA_BEGIN + (uint64_t)size * o->count;
 	plan.shape.lock = o->with != NULL ? GUARD_WITH
 	    : o->lock == COHORT_DATA_RAW  ? GUARD_NONE
@@ -191,8 +193,14 @@ void coh_typed_close(struct coh_typed *t)
 {
 	struct coh_mutex *own = &coh_data_head(&t->data)->mutex;
 
-	if (t->lock == &t->own && coh_mutex_mine(own))
-		coh_mutex_abandon(own);
+	if (t->lock == &t->own) {
+		if (coh_mutex_mine(own))
+			coh_mutex_abandon(own);
+		coh_shared_mark_closed(&t->own.shared);
+	}
+	t->at = NULL;
+	t->lock = NULL;
+	t->size = t->count = 0;
 	coh_data_close(&t->data);
 }
 

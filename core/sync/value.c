@@ -10,7 +10,7 @@ struct cohort_value {
 
 static struct coh_typed *check(const struct cohort_value *v)
 {
-	return &COH_CAST(struct cohort_value, MAGIC, (void *)(uintptr_t)v)->typed;
+	return &COH_SHARED_CAST(struct cohort_value, MAGIC, (void *)(uintptr_t)v)->typed;
 }
 
 int cohort_value_open(struct cohort_value **out, const char *address,
@@ -31,7 +31,7 @@ int cohort_value_open(struct cohort_value **out, const char *address,
 
 void cohort_value_close(struct cohort_value *v)
 {
-	if (v != NULL)
+	if (coh_shared_open(v))
 		coh_typed_close(check(v));
 }
 

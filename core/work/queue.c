@@ -56,6 +56,22 @@ const char *cohort_queue_error(const struct cohort_queue *q)
 	return last.said.text;
 }
 
+/* ---- closed ones ---- */
+
+static bool closed(const struct cohort_queue *q)
+{
+	return __builtin_expect(q->shared.magic == COH_SHARED_CLOSED, 0);
+}
+
+void coh_queue_retire(struct cohort_queue *q)
+{
+	static char nowhere[] = "(closed)";
+
+	coh_free(q->address);
+	q->address = nowhere;
+	coh_shared_retire(&q->shared);
+}
+
 /* ---- opening ---- */
 
 struct range {
@@ -135,16 +151,18 @@ int cohort_queue_recv(struct cohort_queue **out, struct cohort_conn *c,
 
 int cohort_queue_send(struct cohort_queue *q, struct cohort_conn *c, cohort_time deadline)
 {
-	if (q->ops->send == NULL)
+	if (!closed(q) && q->ops->send == NULL)
 		return failed(q,
 		    coh_fail(&last.err, COHORT_ENOTSUP, "queue %s is a server's: send its address", q->address));
-	return result(q, q->ops->send(q, c, deadline));
+	return result(q, closed(q) ? COHORT_ECLOSED : q->ops->send(q, c, deadline));
 }
 
 int cohort_queue_close(struct cohort_queue *q, cohort_time deadline)
 {
 	if (q == NULL)
 		return 0;
+	if (closed(q))
+		return failed(q, COHORT_ECLOSED);
 	if (last.q == q)
 		last.q = NULL;
 	return q->ops->close(q, deadline);
@@ -183,7 +201,7 @@ int cohort_queue_put_bytes_first(
 		return no_priority(q, priority);
 	if (q->format != NULL)
 		return other_format(q, NULL);
-	return result(q, q->ops->put(q, &item, deadline));
+	return result(q, closed(q) ? COHORT_ECLOSED : q->ops->put(q, &item, deadline));
 }
 
 int cohort_queue_put_bytes(struct cohort_queue *q, const void *data, size_t size, cohort_time deadline)
@@ -204,7 +222,7 @@ int cohort_queue_put_first(
 	rc = cohort_message_image(m, &item.data, &item.size);
 	if (rc != 0)
 		return failed(q, rc);
-	return result(q, q->ops->put(q, &item, deadline));
+	return result(q, closed(q) ? COHORT_ECLOSED : q->ops->put(q, &item, deadline));
 }
 
 int cohort_queue_put(struct cohort_queue *q, struct cohort_message *m, cohort_time deadline)
@@ -228,7 +246,7 @@ int cohort_queue_put_many(
 	for (int i = 0; i < n; i++)
 		if (items[i].size > COHORT_MESSAGE_MAX)
 			return too_big(q, items[i].size);
-	return result(q, q->ops->put_many(q, items, n, deadline));
+	return result(q, closed(q) ? COHORT_ECLOSED : q->ops->put_many(q, items, n, deadline));
 }
 
 /* ---- get ---- */
@@ -254,7 +272,7 @@ int cohort_queue_get_into(
 {
 	struct coh_want want = {.form = COH_WANT_BYTES, .most = size};
 	struct coh_ring_got g = {0};
-	int rc = q->ops->get(q, &want, buffer, &g, deadline);
+	int rc = closed(q) ? COHORT_ECLOSED : q->ops->get(q, &want, buffer, &g, deadline);
 
 	if (got != NULL)
 		*got = g.size;
@@ -274,7 +292,7 @@ int cohort_queue_get(struct cohort_queue *q, struct cohort_message *m, cohort_ti
 		room = coh_message_room(m, &want.most);
 		if (room == NULL)
 			return failed(q, -ENOMEM);
-		rc = q->ops->get(q, &want, room, &g, deadline);
+		rc = closed(q) ? COHORT_ECLOSED : q->ops->get(q, &want, room, &g, deadline);
 	} while (rc == COHORT_ETOOBIG && g.size > want.most && g.size <= COHORT_MESSAGE_MAX);
 	if (rc != 0)
 		return refused(q, rc, text, &g, want.most);
@@ -291,7 +309,7 @@ int cohort_queue_get_many(struct cohort_queue *q, struct cohort_bytes *items, in
 
 	if (n < 1 || n > MANY_MAX)
 		return no_count(q, n);
-	rc = q->ops->get_many(q, &batch, deadline);
+	rc = closed(q) ? COHORT_ECLOSED : q->ops->get_many(q, &batch, deadline);
 	if (rc >= 0)
 		return rc;
 	if (rc == COHORT_ETOOBIG)
@@ -305,7 +323,7 @@ int cohort_queue_peek(
 {
 	struct coh_want want = {.most = size};
 	struct coh_ring_got g = {0};
-	int rc = q->ops->peek(q, &want, buffer, &g, deadline);
+	int rc = closed(q) ? COHORT_ECLOSED : q->ops->peek(q, &want, buffer, &g, deadline);
 
 	if (got != NULL)
 		*got = g.size;
@@ -316,7 +334,7 @@ int cohort_queue_peek(
 
 int cohort_queue_take(struct cohort_queue *q, struct cohort_item *item, cohort_time deadline)
 {
-	int rc = q->ops->take(q, item, deadline);
+	int rc = closed(q) ? COHORT_ECLOSED : q->ops->take(q, item, deadline);
 
 	if (rc == 0)
 		return 0;
@@ -335,14 +353,14 @@ static int not_lent(struct cohort_queue *q, int rc)
 
 int cohort_queue_ack(struct cohort_queue *q, struct cohort_item *item)
 {
-	int rc = q->ops->ack(q, item);
+	int rc = closed(q) ? COHORT_ECLOSED : q->ops->ack(q, item);
 
 	return rc == 0 ? 0 : not_lent(q, rc);
 }
 
 int cohort_queue_return(struct cohort_queue *q, struct cohort_item *item)
 {
-	int rc = q->ops->give_back(q, item);
+	int rc = closed(q) ? COHORT_ECLOSED : q->ops->give_back(q, item);
 
 	return rc == 0 ? 0 : not_lent(q, rc);
 }
@@ -351,34 +369,37 @@ int cohort_queue_return(struct cohort_queue *q, struct cohort_item *item)
 
 int cohort_queue_task_done(struct cohort_queue *q)
 {
-	return result(q, q->ops->task_done(q));
+	return result(q, closed(q) ? COHORT_ECLOSED : q->ops->task_done(q));
 }
 
 int cohort_queue_join(struct cohort_queue *q, cohort_time deadline)
 {
-	return result(q, q->ops->join(q, deadline));
+	return result(q, closed(q) ? COHORT_ECLOSED : q->ops->join(q, deadline));
 }
 
 int cohort_queue_shutdown(struct cohort_queue *q, enum cohort_shutdown_mode mode)
 {
-	return result(q, q->ops->shutdown(q, mode));
+	if (mode != COHORT_SHUTDOWN_DRAIN && mode != COHORT_SHUTDOWN_NOW)
+		return failed(q, coh_fail(&last.err, COHORT_EARGUMENT, "queue %s: mode %d of a shutdown, allowed are %d and %d",
+				     q->address, (int)mode, COHORT_SHUTDOWN_DRAIN, COHORT_SHUTDOWN_NOW));
+	return result(q, closed(q) ? COHORT_ECLOSED : q->ops->shutdown(q, mode));
 }
 
 int64_t cohort_queue_size(struct cohort_queue *q)
 {
-	int64_t n = q->ops->size(q);
+	int64_t n = closed(q) ? COHORT_ECLOSED : q->ops->size(q);
 
 	return n >= 0 ? n : failed(q, (int)n);
 }
 
 int cohort_queue_stats(struct cohort_queue *q, struct cohort_queue_stats *stats)
 {
-	return result(q, q->ops->stats(q, stats));
+	return result(q, closed(q) ? COHORT_ECLOSED : q->ops->stats(q, stats));
 }
 
 int cohort_queue_fd(struct cohort_queue *q)
 {
-	return result(q, q->ops->fd(q));
+	return result(q, closed(q) ? COHORT_ECLOSED : q->ops->fd(q));
 }
 
 const char *cohort_queue_address(const struct cohort_queue *q)

@@ -223,9 +223,7 @@ static int local_send(struct cohort_queue *q, struct cohort_conn *c, cohort_time
 static void local_free(struct queue_local *l)
 {
 	coh_segment_close(&l->q.shared.segment);
-	l->q.shared.magic = 0;
-	coh_free(l->q.address);
-	coh_free(l);
+	coh_queue_retire(&l->q);
 }
 
 static int local_close(struct cohort_queue *q, cohort_time deadline)

@@ -67,6 +67,9 @@ struct coh_queue_scheme {
 extern const struct coh_queue_scheme *const coh_queue_schemes[]; /* NULL at the end */
 extern const struct coh_queue_scheme coh_queue_scheme_local, coh_queue_scheme_inherit;
 
+/* Q, which has nothing any more, is closed (sync/shared.h); ops end their close by it. */
+void coh_queue_retire(struct cohort_queue *q);
+
 /* Where ops put the sentence of a failure they return, and its code. */
 struct cohort_error *coh_queue_err(void);
 

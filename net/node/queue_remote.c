@@ -452,9 +452,7 @@ static void remote_free(struct queue_remote *r)
 		coh_free(l);
 	coh_fd_close(&r->fd);
 	pthread_mutex_destroy(&r->lock);
-	r->q.shared.magic = 0;
-	coh_free(r->q.address);
-	coh_free(r);
+	coh_queue_retire(&r->q);
 }
 
 static int remote_close(struct cohort_queue *q, cohort_time deadline)

@@ -192,8 +192,8 @@ enum cohort_shutdown_mode {
 
 /*
  * End the queue for everybody: each waiting and later put, and each get once it is empty, returns
- * COHORT_ESHUTDOWN; joins end when what was got is done. Returns how many items were dropped, or
- * COHORT_EPEER.
+ * COHORT_ESHUTDOWN; joins end when what was got is done. Returns how many items were dropped,
+ * COHORT_EARGUMENT (no such MODE), or COHORT_EPEER.
  */
 COHORT_API int cohort_queue_shutdown(struct cohort_queue *q, enum cohort_shutdown_mode mode);
 

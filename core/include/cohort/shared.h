@@ -19,6 +19,10 @@
  * Objects are shared within one pid namespace (their locks hold thread ids): from another one, as of a container beside,
  * they are COHORT_ENOTSUP; a queue can be reached through a server there.
  *
+ * A call with a handle that was closed returns COHORT_ECLOSED, or 0 or NULL where it can only give a count or a pointer, and to close it
+ * once more does nothing; that holds for the last 256 handles that the process closed.  A handle closed before them, or closed by one
+ * thread while another is in a call with it, is a pointer to freed memory.
+ *
  * A named object is a file below /dev/shm, and a program of its user can cut it short under those who have it open.  Then every
  * call on it, and within a second each that sleeps in one, returns COHORT_ESEGMENT; calls that can only give a count or a pointer
  * give 0 or NULL (cohort_shared_check tells).  The call in the middle of which it happens may also succeed, to no effect.

@@ -114,6 +114,7 @@ COHORT_API void cohort_condition_close(struct cohort_condition *c);
 /* The condition's lock: acquire, release and locked as of a lock; all other calls want it held. */
 COHORT_API int cohort_condition_acquire(struct cohort_condition *c, cohort_time deadline);
 COHORT_API int cohort_condition_release(struct cohort_condition *c);
+COHORT_API int cohort_condition_locked(struct cohort_condition *c);
 
 /*
  * Release the lock, however often it is held, wait to be notified until DEADLINE, acquire it again

@@ -1,6 +1,8 @@
 /* test_server.c - a queue of a server: its end, its clients' ends, and what only addresses can do wrong. */
 #include "base/clock.h"
 #include "net/served.h"
+#include "node/server_priv.h"
+#include "work/engine.h"
 #include "work/queue_priv.h"
 
 #include <cohort/cohort.h>
@@ -534,4 +536,49 @@ TEST(server, what_is_unpublished_ends_its_calls)
 	CHECK_EQ(cohort_server_clients(s), 0);
 	cohort_server_close(s);
 	cohort_queue_close(q, COHORT_NOW);
+}
+
+/* How many calls wait at the server for what is published as "jobs". */
+static size_t waiting(void)
+{
+	size_t n;
+
+	coh_engine_lock();
+	n = coh_desk_waiting(coh_desk_find(server->desk, "jobs"), -1);
+	coh_engine_unlock();
+	return n;
+}
+
+static void await_waiting(size_t n)
+{
+	cohort_time until = PATIENCE;
+
+	while (waiting() != n && CHECK(!coh_clock_passed(until)))
+		(void)poll(NULL, 0, 1);
+}
+
+static int told_that_it_is_gone(struct cohort_queue *q, int out)
+{
+	struct cohort_queue *again;
+	char c;
+
+	(void)!write(out, "", 1);
+	if (cohort_queue_get_into(q, &c, 1, NULL, PATIENCE) != COHORT_EPEER ||
+	    strstr(cohort_queue_error(q), "does not publish it any more") == NULL)
+		return 1;
+	if (cohort_queue_size(q) != COHORT_EPEER)
+		return 2;
+	return served_try(&served, &again, NULL) != -ENOENT ? 3 : 0;
+}
+
+TEST(server, what_is_unpublished_ends_the_calls_that_wait_elsewhere)
+{
+	int fds[2];
+	pid_t pid = elsewhere(told_that_it_is_gone, fds);
+	struct cohort_queue *q = serve_here(0);
+
+	begun(fds);
+	await_waiting(1);
+	CHECK_EQ(cohort_server_unpublish(server, "jobs", NULL), 0);
+	over(q, pid, fds);
 }

@@ -205,6 +205,148 @@ TEST(queue, shutdown_ends_all_who_wait)
 	queue_close(full);
 }
 
+/* Somebody who says on OUT that his call begins; it must end with WANT. */
+struct caller {
+	int (*call)(struct cohort_queue *q);
+	int want, out;
+};
+
+static int call_after_a_word(struct cohort_queue *q, void *arg)
+{
+	const struct caller *c = arg;
+
+	return write(c->out, "", 1) != 1 || c->call(q) != c->want;
+}
+
+static int get_wait(struct cohort_queue *q)
+{
+	char room[8];
+
+	return cohort_queue_get_into(q, room, sizeof room, NULL, queue_patience());
+}
+
+static int many_wait(struct cohort_queue *q)
+{
+	struct cohort_bytes items[4];
+	char room[64];
+
+	return cohort_queue_get_many(q, items, 4, room, sizeof room, queue_patience());
+}
+
+static int peek_wait(struct cohort_queue *q)
+{
+	char room[8];
+
+	return cohort_queue_peek(q, room, sizeof room, NULL, queue_patience());
+}
+
+static int take_wait(struct cohort_queue *q)
+{
+	struct cohort_item item;
+
+	return cohort_queue_take(q, &item, queue_patience());
+}
+
+static int put_wait(struct cohort_queue *q)
+{
+	return cohort_queue_put_bytes(q, "x", 1, queue_patience());
+}
+
+static int put_many_wait(struct cohort_queue *q)
+{
+	struct cohort_bytes items[2] = {{"x", 1}, {"y", 1}};
+
+	return cohort_queue_put_many(q, items, 2, queue_patience());
+}
+
+static int join_wait(struct cohort_queue *q)
+{
+	return cohort_queue_join(q, queue_patience());
+}
+
+#define TAKERS 4
+#define CALLERS 7
+
+/* Each call that waits, the TAKERS at EMPTY, the others at FULL, which has room for one item and has it. */
+static void all_wait(struct cohort_queue *empty, struct cohort_queue *full, struct queue_other who[CALLERS])
+{
+	static struct caller all[CALLERS] = {{get_wait, COHORT_ESHUTDOWN, 0}, {many_wait, COHORT_ESHUTDOWN, 0},
+	    {peek_wait, COHORT_ESHUTDOWN, 0}, {take_wait, COHORT_ESHUTDOWN, 0}, {put_wait, COHORT_ESHUTDOWN, 0},
+	    {put_many_wait, COHORT_ESHUTDOWN, 0}, {join_wait, 0, 0}};
+	char c;
+	int fds[2];
+
+	REQUIRE_EQ(pipe(fds), 0);
+	CHECK_EQ(cohort_queue_put_bytes(full, "x", 1, COHORT_NOW), 0);
+	for (int i = 0; i < CALLERS; i++) {
+		all[i].out = fds[1];
+		queue_begin(&who[i], i < TAKERS ? empty : full, call_after_a_word, &all[i]);
+	}
+	for (int i = 0; i < CALLERS; i++)
+		REQUIRE_EQ(read(fds[0], &c, 1), 1);
+	(void)poll(NULL, 0, 20); /* so that most of them are asleep; none has to be */
+	close(fds[0]);
+	close(fds[1]);
+}
+
+TEST(queue, shutdown_ends_each_call_that_waits)
+{
+	struct cohort_queue_options opts = {.most = 1};
+	struct cohort_queue *empty = queue_open(NULL), *full = queue_open(&opts);
+	struct queue_other who[CALLERS];
+
+	all_wait(empty, full, who);
+	CHECK_EQ(cohort_queue_shutdown(empty, COHORT_SHUTDOWN_DRAIN), 0);
+	CHECK_EQ(cohort_queue_shutdown(full, COHORT_SHUTDOWN_DRAIN), 0);
+	for (int i = 0; i < CALLERS - 1; i++)
+		if (!CHECK_EQ(queue_end(&who[i]), 0))
+			FAIL("call %d", i);
+	CHECK_EQ(cohort_queue_join(full, queue_shortly()), COHORT_ETIMEDOUT); /* what is there is still to be done */
+	CHECK_EQ(get_one(full, NULL), 0);
+	CHECK_EQ(cohort_queue_task_done(full), 0);
+	CHECK_EQ(queue_end(&who[CALLERS - 1]), 0);
+	queue_close(empty);
+	queue_close(full);
+}
+
+TEST(queue, shutdown_now_ends_each_call_that_waits_and_joins)
+{
+	struct cohort_queue_options opts = {.most = 1};
+	struct cohort_queue *empty = queue_open(NULL), *full = queue_open(&opts);
+	struct queue_other who[CALLERS];
+
+	all_wait(empty, full, who);
+	CHECK_EQ(cohort_queue_shutdown(empty, COHORT_SHUTDOWN_NOW), 0);
+	CHECK_EQ(cohort_queue_shutdown(full, COHORT_SHUTDOWN_NOW), 1);
+	for (int i = 0; i < CALLERS; i++)
+		if (!CHECK_EQ(queue_end(&who[i]), 0))
+			FAIL("call %d", i);
+	queue_close(empty);
+	queue_close(full);
+}
+
+static int join_all(struct cohort_queue *q, void *arg)
+{
+	(void)arg;
+	return join_wait(q) != 0;
+}
+
+TEST(queue, shutdown_now_lets_joins_wait_for_what_was_got)
+{
+	struct cohort_queue *q = queue_open(NULL);
+	struct queue_other o;
+
+	CHECK_EQ(cohort_queue_put_bytes(q, "x", 1, COHORT_NOW), 0);
+	CHECK_EQ(cohort_queue_put_bytes(q, "y", 1, COHORT_NOW), 0);
+	CHECK_EQ(get_one(q, NULL), 0);
+	queue_begin(&o, q, join_all, NULL);
+	CHECK_EQ(cohort_queue_shutdown(q, COHORT_SHUTDOWN_NOW), 1);
+	CHECK_EQ(cohort_queue_join(q, queue_shortly()), COHORT_ETIMEDOUT);
+	CHECK_EQ(cohort_queue_task_done(q), 0);
+	CHECK_EQ(queue_end(&o), 0);
+	queue_close(q);
+}
+
 /* ---- work that is done ---- */
 
 static int work_all(struct cohort_queue *q, void *arg)

@@ -3,6 +3,7 @@
  */
 #include "contract/queue_fixture.h"
 
+#include <cohort/conn.h>
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
@@ -520,5 +521,67 @@ TEST(queue, its_descriptor_is_readable_when_there_may_be_something)
 	CHECK(readable(fd, (int)(test_span(10 * COHORT_SECOND) / COHORT_MS)));
 	CHECK_EQ(cohort_queue_get_into(q, &byte, 1, &n, COHORT_NOW), COHORT_ESHUTDOWN);
 	queue_close(other);
+	queue_close(q);
+}
+
+static int say_hello(struct cohort_queue *q, void *conn)
+{
+	(void)q;
+	return cohort_conn_send_bytes(conn, "hello", 5, queue_patience()) != 0;
+}
+
+static bool hears_hello(struct cohort_conn *c)
+{
+	const void *data;
+	size_t size = 0;
+
+	return CHECK_EQ(cohort_conn_recv_bytes(c, &data, &size, COHORT_NOW), 0) && CHECK_EQ(size, 5);
+}
+
+/* Nothing is in Q, and it has been looked at. */
+static void drain(struct cohort_queue *q)
+{
+	char room[16];
+
+	while (cohort_queue_get_into(q, room, sizeof room, NULL, COHORT_NOW) == 0)
+		;
+}
+
+TEST(queue, its_descriptor_and_a_connection_are_waited_for_together)
+{
+	struct cohort_queue *q = queue_open(NULL);
+	struct cohort_wait_item items[2] = {{.fd = cohort_queue_fd(q)}};
+	struct cohort_conn *other;
+	char hello[] = "hello";
+	struct queue_other o;
+
+	REQUIRE(items[0].fd >= 0);
+	REQUIRE_EQ(cohort_conn_pair(&items[1].conn, &other, NULL), 0);
+	drain(q);
+	CHECK_EQ(cohort_wait(items, 2, queue_shortly()), 0);
+
+	queue_begin(&o, q, put_one, hello);
+	CHECK_EQ(cohort_wait(items, 2, queue_patience()), 1);
+	CHECK(items[0].ready && !items[1].ready);
+	CHECK_EQ(queue_end(&o), 0);
+	CHECK_EQ(get_one(q, NULL), 0);
+	drain(q);
+
+	queue_begin(&o, q, say_hello, other);
+	CHECK_EQ(cohort_wait(items, 2, queue_patience()), 1);
+	CHECK(!items[0].ready && items[1].ready);
+	CHECK_EQ(queue_end(&o), 0);
+	hears_hello(items[1].conn);
+
+	queue_begin(&o, q, put_one, hello);
+	CHECK_EQ(cohort_wait(items, 1, queue_patience()), 1);
+	CHECK_EQ(queue_end(&o), 0);
+	CHECK_EQ(cohort_conn_send_bytes(other, "hello", 5, queue_patience()), 0);
+	CHECK_EQ(cohort_wait(items, 2, queue_patience()), 2);
+	CHECK(items[0].ready && items[1].ready);
+	hears_hello(items[1].conn);
+	CHECK_EQ(get_one(q, NULL), 0);
+	cohort_conn_close(items[1].conn);
+	cohort_conn_close(other);
 	queue_close(q);
 }

@@ -376,7 +376,7 @@ static void begun(int fds[2])
 	(void)poll(NULL, 0, 20); /* so that it waits more often than not; it need not */
 }
 
-static void over(struct cohort_queue *q, pid_t pid, int fds[2])
+static void ended(pid_t pid, int fds[2])
 {
 	int status = -1;
 
@@ -384,6 +384,11 @@ static void over(struct cohort_queue *q, pid_t pid, int fds[2])
 	CHECK_EQ(status, 0);
 	close(fds[0]);
 	close(fds[1]);
+}
+
+static void over(struct cohort_queue *q, pid_t pid, int fds[2])
+{
+	ended(pid, fds);
 	cohort_server_close(server);
 	cohort_queue_close(q, COHORT_NOW);
 }
@@ -581,4 +586,85 @@ TEST(server, what_is_unpublished_ends_the_calls_that_wait_elsewhere)
 	await_waiting(1);
 	CHECK_EQ(cohort_server_unpublish(server, "jobs", NULL), 0);
 	over(q, pid, fds);
+}
+
+/* ---- what clients cost ---- */
+
+#define CALLERS 8 /* of a process: two for each of four handles, of two queues */
+
+struct caller {
+	struct cohort_queue *q;
+	pthread_t thread;
+	int out, rc;
+};
+
+/* A call that is answered, a word of it, and a call that waits. */
+static void *caller_main(void *arg)
+{
+	struct caller *c = arg;
+	char room[8];
+
+	c->rc = cohort_queue_size(c->q) < 0;
+	(void)!write(c->out, "", 1);
+	c->rc |= cohort_queue_get_into(c->q, room, sizeof room, NULL, PATIENCE);
+	return NULL;
+}
+
+static int call_by_all(struct cohort_queue *q, int out)
+{
+	struct caller c[CALLERS];
+	char go;
+	int rc = 0;
+
+	for (int i = 0; i < CALLERS; i++) {
+		strcpy(strrchr(served.address, '/'), i % 2 == 0 ? "/jobs" : "/more");
+		c[i].q = i == 0 ? q : i < CALLERS / 2 ? served_open(&served) : c[i - CALLERS / 2].q;
+		c[i].out = out;
+		rc |= pthread_create(&c[i].thread, NULL, caller_main, &c[i]);
+	}
+	for (int i = 0; i < CALLERS; i++) {
+		rc |= pthread_join(c[i].thread, NULL);
+		rc |= c[i].rc;
+	}
+	(void)!write(out, "", 1);
+	return rc != 0 || read(out, &go, 1) != 1;
+}
+
+/* N words from a child. */
+static void hear(int fd, int n)
+{
+	char c;
+
+	while (n-- > 0)
+		REQUIRE_EQ(read(fd, &c, 1), 1);
+}
+
+TEST(server, is_met_by_each_process_over_one_connection)
+{
+	int fds[2][2];
+	pid_t pid[2] = {elsewhere(call_by_all, fds[0]), elsewhere(call_by_all, fds[1])};
+	struct cohort_queue *q = serve_here(0), *more;
+
+	REQUIRE_EQ(cohort_queue_open(&more, "local:", NULL, NULL), 0);
+	CHECK_EQ(cohort_server_publish(server, "more", more, NULL), 0);
+	CHECK_EQ(cohort_server_clients(server), 0);
+	for (int i = 0; i < 2; i++) {
+		CHECK_EQ(write(fds[i][0], served.address, sizeof served.address), sizeof served.address);
+		hear(fds[i][0], CALLERS);
+		CHECK_EQ(cohort_server_clients(server), i + 1);
+	}
+	await_waiting(CALLERS);
+	CHECK_EQ(cohort_server_clients(server), 2);
+	for (int i = 0; i < CALLERS; i++) {
+		put(q, "x");
+		put(more, "x");
+	}
+	for (int i = 0; i < 2; i++)
+		hear(fds[i][0], 1);
+	CHECK_EQ(cohort_server_clients(server), 2);
+	for (int i = 0; i < 2; i++)
+		CHECK_EQ(write(fds[i][0], "", 1), 1);
+	ended(pid[1], fds[1]);
+	over(q, pid[0], fds[0]);
+	cohort_queue_close(more, COHORT_NOW);
 }

@@ -1,8 +1,6 @@
 /* test_server.c - a queue of a server: its end, its clients' ends, and what only addresses can do wrong. */
 #include "base/clock.h"
-#include "net/served.h"
-#include "node/server_priv.h"
-#include "work/engine.h"
+#include "net/away.h"
 #include "work/queue_priv.h"
 
 #include <cohort/cohort.h>
@@ -14,13 +12,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #define PATIENCE cohort_in(test_span(15 * COHORT_SECOND))
-
-static struct served served;
 
 static void put(struct cohort_queue *q, const char *text)
 {
@@ -327,72 +322,6 @@ TEST(server, large_items_go_both_ways)
 
 /* ---- the same queue in memory of this machine ---- */
 
-static struct cohort_server *server;
-
-/* A local queue of at most MOST items, served by this very process as "jobs"; its address is served.address. */
-static struct cohort_queue *serve_at(const char *address, uint32_t most)
-{
-	struct cohort_net_options net = {.key_file = served_key()};
-	struct cohort_queue_options o = {.most = most};
-	struct cohort_queue *q;
-
-	REQUIRE_EQ(cohort_queue_open(&q, address, &o, NULL), 0);
-	REQUIRE_EQ(cohort_server_open(&server, "tcp://127.0.0.1:0", &net, NULL), 0);
-	REQUIRE_EQ(cohort_server_publish(server, "jobs", q, NULL), 0);
-	snprintf(served.address, sizeof served.address, "%s/jobs", cohort_server_address(server));
-	return q;
-}
-
-static struct cohort_queue *serve_here(uint32_t most)
-{
-	return serve_at("local:", most);
-}
-
-/*
- * A child that waits for served.address (forked before there is a thread that could hold a sanitizer's locks), opens that queue over
- * the network, says so by its first answer on OUT, and ends with what FN says.
- */
-static pid_t elsewhere(int (*fn)(struct cohort_queue *q, int out), int fds[2])
-{
-	pid_t pid;
-
-	REQUIRE_EQ(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
-	pid = fork();
-	REQUIRE(pid >= 0);
-	if (pid == 0)
-		_exit(recv(fds[1], served.address, sizeof served.address, MSG_WAITALL) == sizeof served.address
-			? fn(served_open(&served), fds[1])
-			: 1);
-	return pid;
-}
-
-/* The child knows where, and has begun; its call waits, or will in a moment. */
-static void begun(int fds[2])
-{
-	char c;
-
-	CHECK_EQ(write(fds[0], served.address, sizeof served.address), sizeof served.address);
-	CHECK_EQ(read(fds[0], &c, 1), 1);
-	(void)poll(NULL, 0, 20); /* so that it waits more often than not; it need not */
-}
-
-static void ended(pid_t pid, int fds[2])
-{
-	int status = -1;
-
-	waitpid(pid, &status, 0);
-	CHECK_EQ(status, 0);
-	close(fds[0]);
-	close(fds[1]);
-}
-
-static void over(struct cohort_queue *q, pid_t pid, int fds[2])
-{
-	ended(pid, fds);
-	cohort_server_close(server);
-	cohort_queue_close(q, COHORT_NOW);
-}
-
 static int get_elsewhere(struct cohort_queue *q, int out)
 {
 	char c = 0;
@@ -404,12 +333,12 @@ static int get_elsewhere(struct cohort_queue *q, int out)
 TEST(server, item_put_in_shared_memory_reaches_who_waits_elsewhere)
 {
 	int fds[2];
-	pid_t pid = elsewhere(get_elsewhere, fds);
-	struct cohort_queue *q = serve_here(0);
+	pid_t pid = away_child(get_elsewhere, fds);
+	struct cohort_queue *q = away_serve(0);
 
-	begun(fds);
+	away_begun(fds);
 	CHECK_EQ(cohort_queue_put_bytes(q, "x", 1, COHORT_NOW), 0);
-	over(q, pid, fds);
+	away_over(q, pid, fds);
 }
 
 static int put_elsewhere(struct cohort_queue *q, int out)
@@ -421,17 +350,17 @@ static int put_elsewhere(struct cohort_queue *q, int out)
 TEST(server, room_made_in_shared_memory_lets_a_put_elsewhere_go_on)
 {
 	int fds[2];
-	pid_t pid = elsewhere(put_elsewhere, fds);
-	struct cohort_queue *q = serve_here(1);
+	pid_t pid = away_child(put_elsewhere, fds);
+	struct cohort_queue *q = away_serve(1);
 	char c = 0;
 
 	CHECK_EQ(cohort_queue_put_bytes(q, "x", 1, COHORT_NOW), 0);
-	begun(fds);
+	away_begun(fds);
 	CHECK_EQ(cohort_queue_get_into(q, &c, 1, NULL, COHORT_NOW), 0);
 	CHECK_EQ(c, 'x');
 	CHECK_EQ(cohort_queue_get_into(q, &c, 1, NULL, PATIENCE), 0);
 	CHECK_EQ(c, 'y');
-	over(q, pid, fds);
+	away_over(q, pid, fds);
 }
 
 static int join_elsewhere(struct cohort_queue *q, int out)
@@ -443,15 +372,15 @@ static int join_elsewhere(struct cohort_queue *q, int out)
 TEST(server, join_elsewhere_hears_of_work_done_in_shared_memory)
 {
 	int fds[2];
-	pid_t pid = elsewhere(join_elsewhere, fds);
-	struct cohort_queue *q = serve_here(0);
+	pid_t pid = away_child(join_elsewhere, fds);
+	struct cohort_queue *q = away_serve(0);
 	char c;
 
 	CHECK_EQ(cohort_queue_put_bytes(q, "x", 1, COHORT_NOW), 0);
-	begun(fds);
+	away_begun(fds);
 	CHECK_EQ(cohort_queue_get_into(q, &c, 1, NULL, COHORT_NOW), 0);
 	CHECK_EQ(cohort_queue_task_done(q), 0);
-	over(q, pid, fds);
+	away_over(q, pid, fds);
 }
 
 static int poll_elsewhere(struct cohort_queue *q, int out)
@@ -478,13 +407,13 @@ static void falls_silent(struct cohort_queue *q)
 TEST(server, descriptor_elsewhere_tells_of_an_item_put_in_shared_memory)
 {
 	int fds[2];
-	pid_t pid = elsewhere(poll_elsewhere, fds);
-	struct cohort_queue *q = serve_here(0);
+	pid_t pid = away_child(poll_elsewhere, fds);
+	struct cohort_queue *q = away_serve(0);
 
-	begun(fds);
+	away_begun(fds);
 	falls_silent(q);
 	CHECK_EQ(cohort_queue_put_bytes(q, "x", 1, COHORT_NOW), 0);
-	over(q, pid, fds);
+	away_over(q, pid, fds);
 }
 
 static int told_of_the_cut(struct cohort_queue *q, int out)
@@ -500,22 +429,22 @@ static int told_of_the_cut(struct cohort_queue *q, int out)
 TEST(server, whose_queue_is_cut_says_so_and_goes_on)
 {
 	int fds[2];
-	pid_t pid = elsewhere(told_of_the_cut, fds);
-	struct cohort_queue *q = serve_at("local:cut", 0), *other;
+	pid_t pid = away_child(told_of_the_cut, fds);
+	struct cohort_queue *q = away_serve_at("local:cut", 0), *other;
 	char file[100];
 
-	begun(fds);
+	away_begun(fds);
 	snprintf(file, sizeof file, "/dev/shm/cohort-%u/names/cut/segment", (unsigned)geteuid());
 	REQUIRE_EQ(truncate(file, 0), 0);
 	REQUIRE_EQ(cohort_queue_open(&other, "local:", NULL, NULL), 0);
 	CHECK_EQ(cohort_server_publish(server, "more", other, NULL), 0);
-	over(q, pid, fds);
+	away_over(q, pid, fds);
 	cohort_queue_close(other, COHORT_NOW);
 }
 
 TEST(server, that_a_process_opens_over_the_network_itself_is_refused)
 {
-	struct cohort_queue *q = serve_here(0), *again;
+	struct cohort_queue *q = away_serve(0), *again;
 	struct cohort_error err;
 
 	CHECK_EQ(served_try(&served, &again, &err), COHORT_ESELF);
@@ -543,25 +472,6 @@ TEST(server, what_is_unpublished_ends_its_calls)
 	cohort_queue_close(q, COHORT_NOW);
 }
 
-/* How many calls wait at the server for what is published as "jobs". */
-static size_t waiting(void)
-{
-	size_t n;
-
-	coh_engine_lock();
-	n = coh_desk_waiting(coh_desk_find(server->desk, "jobs"), -1);
-	coh_engine_unlock();
-	return n;
-}
-
-static void await_waiting(size_t n)
-{
-	cohort_time until = PATIENCE;
-
-	while (waiting() != n && CHECK(!coh_clock_passed(until)))
-		(void)poll(NULL, 0, 1);
-}
-
 static int told_that_it_is_gone(struct cohort_queue *q, int out)
 {
 	struct cohort_queue *again;
@@ -579,92 +489,11 @@ static int told_that_it_is_gone(struct cohort_queue *q, int out)
 TEST(server, what_is_unpublished_ends_the_calls_that_wait_elsewhere)
 {
 	int fds[2];
-	pid_t pid = elsewhere(told_that_it_is_gone, fds);
-	struct cohort_queue *q = serve_here(0);
+	pid_t pid = away_child(told_that_it_is_gone, fds);
+	struct cohort_queue *q = away_serve(0);
 
-	begun(fds);
-	await_waiting(1);
+	away_begun(fds);
+	away_await(1);
 	CHECK_EQ(cohort_server_unpublish(server, "jobs", NULL), 0);
-	over(q, pid, fds);
-}
-
-/* ---- what clients cost ---- */
-
-#define CALLERS 8 /* of a process: two for each of four handles, of two queues */
-
-struct caller {
-	struct cohort_queue *q;
-	pthread_t thread;
-	int out, rc;
-};
-
-/* A call that is answered, a word of it, and a call that waits. */
-static void *caller_main(void *arg)
-{
-	struct caller *c = arg;
-	char room[8];
-
-	c->rc = cohort_queue_size(c->q) < 0;
-	(void)!write(c->out, "", 1);
-	c->rc |= cohort_queue_get_into(c->q, room, sizeof room, NULL, PATIENCE);
-	return NULL;
-}
-
-static int call_by_all(struct cohort_queue *q, int out)
-{
-	struct caller c[CALLERS];
-	char go;
-	int rc = 0;
-
-	for (int i = 0; i < CALLERS; i++) {
-		strcpy(strrchr(served.address, '/'), i % 2 == 0 ? "/jobs" : "/more");
-		c[i].q = i == 0 ? q : i < CALLERS / 2 ? served_open(&served) : c[i - CALLERS / 2].q;
-		c[i].out = out;
-		rc |= pthread_create(&c[i].thread, NULL, caller_main, &c[i]);
-	}
-	for (int i = 0; i < CALLERS; i++) {
-		rc |= pthread_join(c[i].thread, NULL);
-		rc |= c[i].rc;
-	}
-	(void)!write(out, "", 1);
-	return rc != 0 || read(out, &go, 1) != 1;
-}
-
-/* N words from a child. */
-static void hear(int fd, int n)
-{
-	char c;
-
-	while (n-- > 0)
-		REQUIRE_EQ(read(fd, &c, 1), 1);
-}
-
-TEST(server, is_met_by_each_process_over_one_connection)
-{
-	int fds[2][2];
-	pid_t pid[2] = {elsewhere(call_by_all, fds[0]), elsewhere(call_by_all, fds[1])};
-	struct cohort_queue *q = serve_here(0), *more;
-
-	REQUIRE_EQ(cohort_queue_open(&more, "local:", NULL, NULL), 0);
-	CHECK_EQ(cohort_server_publish(server, "more", more, NULL), 0);
-	CHECK_EQ(cohort_server_clients(server), 0);
-	for (int i = 0; i < 2; i++) {
-		CHECK_EQ(write(fds[i][0], served.address, sizeof served.address), sizeof served.address);
-		hear(fds[i][0], CALLERS);
-		CHECK_EQ(cohort_server_clients(server), i + 1);
-	}
-	await_waiting(CALLERS);
-	CHECK_EQ(cohort_server_clients(server), 2);
-	for (int i = 0; i < CALLERS; i++) {
-		put(q, "x");
-		put(more, "x");
-	}
-	for (int i = 0; i < 2; i++)
-		hear(fds[i][0], 1);
-	CHECK_EQ(cohort_server_clients(server), 2);
-	for (int i = 0; i < 2; i++)
-		CHECK_EQ(write(fds[i][0], "", 1), 1);
-	ended(pid[1], fds[1]);
-	over(q, pid[0], fds[0]);
-	cohort_queue_close(more, COHORT_NOW);
+	away_over(q, pid, fds);
 }

@@ -15,8 +15,8 @@ struct cohort_queue *away_serve_at(const char *address, uint32_t most);
 struct cohort_queue *away_serve(uint32_t most);
 
 /*
- * A child that waits for served.address (forked before there is a thread that could hold a sanitizer's locks), opens that queue over
- * the network, says so by its first answer on OUT, and ends with what FN says.
+ * A child that waits for served.address (forked before there is a thread that could hold a sanitizer's locks), opens that
+ * queue over the network, says so by its first answer on OUT, and ends with what FN says.
  */
 pid_t away_child(int (*fn)(struct cohort_queue *q, int out), int fds[2]);
 

@@ -206,17 +206,21 @@ TEST(queue, shutdown_ends_all_who_wait)
 	queue_close(full);
 }
 
-/* Somebody who says on OUT that his call begins; it must end with WANT. */
+/* Somebody who says that his call begins, and that it has ended; with WANT, or he fails. */
 struct caller {
 	int (*call)(struct cohort_queue *q);
-	int want, out;
+	int want;
 };
 
-static int call_after_a_word(struct cohort_queue *q, void *arg)
+static int words[2]; /* of all of them, a byte each */
+
+static int call_between_words(struct cohort_queue *q, void *arg)
 {
 	const struct caller *c = arg;
+	int rc = write(words[1], "", 1) != 1;
 
-	return write(c->out, "", 1) != 1 || c->call(q) != c->want;
+	rc |= c->call(q) != c->want;
+	return write(words[1], "", 1) != 1 || rc;
 }
 
 static int get_wait(struct cohort_queue *q)
@@ -268,26 +272,41 @@ static int join_wait(struct cohort_queue *q)
 #define TAKERS 4
 #define CALLERS 7
 
+/* A word of each. */
+static void hear_all(void)
+{
+	char c;
+
+	for (int i = 0; i < CALLERS; i++)
+		REQUIRE_EQ(read(words[0], &c, 1), 1);
+}
+
 /* Each call that waits, the TAKERS at EMPTY, the others at FULL, which has room for one item and has it. */
 static void all_wait(struct cohort_queue *empty, struct cohort_queue *full, struct queue_other who[CALLERS])
 {
-	static struct caller all[CALLERS] = {{get_wait, COHORT_ESHUTDOWN, 0}, {many_wait, COHORT_ESHUTDOWN, 0},
-	    {peek_wait, COHORT_ESHUTDOWN, 0}, {take_wait, COHORT_ESHUTDOWN, 0}, {put_wait, COHORT_ESHUTDOWN, 0},
-	    {put_many_wait, COHORT_ESHUTDOWN, 0}, {join_wait, 0, 0}};
-	char c;
-	int fds[2];
+	static struct caller all[CALLERS] = {{get_wait, COHORT_ESHUTDOWN}, {many_wait, COHORT_ESHUTDOWN},
+	    {peek_wait, COHORT_ESHUTDOWN}, {take_wait, COHORT_ESHUTDOWN}, {put_wait, COHORT_ESHUTDOWN},
+	    {put_many_wait, COHORT_ESHUTDOWN}, {join_wait, 0}};
 
-	REQUIRE_EQ(pipe(fds), 0);
+	REQUIRE_EQ(pipe(words), 0);
 	CHECK_EQ(cohort_queue_put_bytes(full, "x", 1, COHORT_NOW), 0);
-	for (int i = 0; i < CALLERS; i++) {
-		all[i].out = fds[1];
-		queue_begin(&who[i], i < TAKERS ? empty : full, call_after_a_word, &all[i]);
-	}
 	for (int i = 0; i < CALLERS; i++)
-		REQUIRE_EQ(read(fds[0], &c, 1), 1);
+		queue_begin(&who[i], i < TAKERS ? empty : full, call_between_words, &all[i]);
+	hear_all();
 	(void)poll(NULL, 0, 20); /* so that most of them are asleep; none has to be */
-	close(fds[0]);
-	close(fds[1]);
+}
+
+static void all_end(struct queue_other *who, int n)
+{
+	for (int i = 0; i < n; i++)
+		if (!CHECK_EQ(queue_end(&who[i]), 0))
+			FAIL("call %d", i);
+}
+
+static void hush(void)
+{
+	close(words[0]);
+	close(words[1]);
 }
 
 TEST(queue, shutdown_ends_each_call_that_waits)
@@ -299,31 +318,45 @@ TEST(queue, shutdown_ends_each_call_that_waits)
 	all_wait(empty, full, who);
 	CHECK_EQ(cohort_queue_shutdown(empty, COHORT_SHUTDOWN_DRAIN), 0);
 	CHECK_EQ(cohort_queue_shutdown(full, COHORT_SHUTDOWN_DRAIN), 0);
-	for (int i = 0; i < CALLERS - 1; i++)
-		if (!CHECK_EQ(queue_end(&who[i]), 0))
-			FAIL("call %d", i);
+	all_end(who, CALLERS - 1);
 	CHECK_EQ(cohort_queue_join(full, queue_shortly()), COHORT_ETIMEDOUT); /* what is there is still to be done */
 	CHECK_EQ(get_one(full, NULL), 0);
 	CHECK_EQ(cohort_queue_task_done(full), 0);
-	CHECK_EQ(queue_end(&who[CALLERS - 1]), 0);
+	all_end(who + CALLERS - 1, 1);
+	hush();
 	queue_close(empty);
 	queue_close(full);
 }
 
-TEST(queue, shutdown_now_ends_each_call_that_waits_and_joins)
+/* How long it takes until all have heard of it. */
+static cohort_time shut_now(void)
 {
 	struct cohort_queue_options opts = {.most = 1};
 	struct cohort_queue *empty = queue_open(NULL), *full = queue_open(&opts);
 	struct queue_other who[CALLERS];
+	cohort_time began;
 
 	all_wait(empty, full, who);
+	began = cohort_now();
 	CHECK_EQ(cohort_queue_shutdown(empty, COHORT_SHUTDOWN_NOW), 0);
 	CHECK_EQ(cohort_queue_shutdown(full, COHORT_SHUTDOWN_NOW), 1);
-	for (int i = 0; i < CALLERS; i++)
-		if (!CHECK_EQ(queue_end(&who[i]), 0))
-			FAIL("call %d", i);
+	hear_all();
+	began = cohort_now() - began;
+	all_end(who, CALLERS);
+	hush();
 	queue_close(empty);
 	queue_close(full);
+	return began;
+}
+
+/* They look by themselves ten times a second: one time of many it must have been quicker, however busy the machine is. */
+TEST_TIMEOUT(queue, shutdown_now_wakes_each_call_that_waits_and_joins, 60)
+{
+	cohort_time took = COHORT_SECOND;
+
+	for (int i = 0; i < 10 && took > test_span(40 * COHORT_MS); i++)
+		took = shut_now();
+	CHECK(took <= test_span(40 * COHORT_MS));
 }
 
 static int join_all(struct cohort_queue *q, void *arg)

@@ -3,6 +3,7 @@
  */
 #include "contract/queue_fixture.h"
 
+#include <cohort/conn.h>
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
@@ -205,6 +206,181 @@ TEST(queue, shutdown_ends_all_who_wait)
 	queue_close(full);
 }
 
+/* Somebody who says that his call begins, and that it has ended; with WANT, or he fails. */
+struct caller {
+	int (*call)(struct cohort_queue *q);
+	int want;
+};
+
+static int words[2]; /* of all of them, a byte each */
+
+static int call_between_words(struct cohort_queue *q, void *arg)
+{
+	const struct caller *c = arg;
+	int rc = write(words[1], "", 1) != 1;
+
+	rc |= c->call(q) != c->want;
+	return write(words[1], "", 1) != 1 || rc;
+}
+
+static int get_wait(struct cohort_queue *q)
+{
+	char room[8];
+
+	return cohort_queue_get_into(q, room, sizeof room, NULL, queue_patience());
+}
+
+static int many_wait(struct cohort_queue *q)
+{
+	struct cohort_bytes items[4];
+	char room[64];
+
+	return cohort_queue_get_many(q, items, 4, room, sizeof room, queue_patience());
+}
+
+static int peek_wait(struct cohort_queue *q)
+{
+	char room[8];
+
+	return cohort_queue_peek(q, room, sizeof room, NULL, queue_patience());
+}
+
+static int take_wait(struct cohort_queue *q)
+{
+	struct cohort_item item;
+
+	return cohort_queue_take(q, &item, queue_patience());
+}
+
+static int put_wait(struct cohort_queue *q)
+{
+	return cohort_queue_put_bytes(q, "x", 1, queue_patience());
+}
+
+static int put_many_wait(struct cohort_queue *q)
+{
+	struct cohort_bytes items[2] = {{"x", 1}, {"y", 1}};
+
+	return cohort_queue_put_many(q, items, 2, queue_patience());
+}
+
+static int join_wait(struct cohort_queue *q)
+{
+	return cohort_queue_join(q, queue_patience());
+}
+
+#define TAKERS 4
+#define CALLERS 7
+
+/* A word of each. */
+static void hear_all(void)
+{
+	char c;
+
+	for (int i = 0; i < CALLERS; i++)
+		REQUIRE_EQ(read(words[0], &c, 1), 1);
+}
+
+/* Each call that waits, the TAKERS at EMPTY, the others at FULL, which has room for one item and has it. */
+static void all_wait(struct cohort_queue *empty, struct cohort_queue *full, struct queue_other who[CALLERS])
+{
+	static struct caller all[CALLERS] = {{get_wait, COHORT_ESHUTDOWN}, {many_wait, COHORT_ESHUTDOWN},
+	    {peek_wait, COHORT_ESHUTDOWN}, {take_wait, COHORT_ESHUTDOWN}, {put_wait, COHORT_ESHUTDOWN},
+	    {put_many_wait, COHORT_ESHUTDOWN}, {join_wait, 0}};
+
+	REQUIRE_EQ(pipe(words), 0);
+	CHECK_EQ(cohort_queue_put_bytes(full, "x", 1, COHORT_NOW), 0);
+	for (int i = 0; i < CALLERS; i++)
+		queue_begin(&who[i], i < TAKERS ? empty : full, call_between_words, &all[i]);
+	hear_all();
+	(void)poll(NULL, 0, 20); /* so that most of them are asleep; none has to be */
+}
+
+static void all_end(struct queue_other *who, int n)
+{
+	for (int i = 0; i < n; i++)
+		if (!CHECK_EQ(queue_end(&who[i]), 0))
+			FAIL("call %d", i);
+}
+
+static void hush(void)
+{
+	close(words[0]);
+	close(words[1]);
+}
+
+TEST(queue, shutdown_ends_each_call_that_waits)
+{
+	struct cohort_queue_options opts = {.most = 1};
+	struct cohort_queue *empty = queue_open(NULL), *full = queue_open(&opts);
+	struct queue_other who[CALLERS];
+
+	all_wait(empty, full, who);
+	CHECK_EQ(cohort_queue_shutdown(empty, COHORT_SHUTDOWN_DRAIN), 0);
+	CHECK_EQ(cohort_queue_shutdown(full, COHORT_SHUTDOWN_DRAIN), 0);
+	all_end(who, CALLERS - 1);
+	CHECK_EQ(cohort_queue_join(full, queue_shortly()), COHORT_ETIMEDOUT); /* what is there is still to be done */
+	CHECK_EQ(get_one(full, NULL), 0);
+	CHECK_EQ(cohort_queue_task_done(full), 0);
+	all_end(who + CALLERS - 1, 1);
+	hush();
+	queue_close(empty);
+	queue_close(full);
+}
+
+/* How long it takes until all have heard of it. */
+static cohort_time shut_now(void)
+{
+	struct cohort_queue_options opts = {.most = 1};
+	struct cohort_queue *empty = queue_open(NULL), *full = queue_open(&opts);
+	struct queue_other who[CALLERS];
+	cohort_time began;
+
+	all_wait(empty, full, who);
+	began = cohort_now();
+	CHECK_EQ(cohort_queue_shutdown(empty, COHORT_SHUTDOWN_NOW), 0);
+	CHECK_EQ(cohort_queue_shutdown(full, COHORT_SHUTDOWN_NOW), 1);
+	hear_all();
+	began = cohort_now() - began;
+	all_end(who, CALLERS);
+	hush();
+	queue_close(empty);
+	queue_close(full);
+	return began;
+}
+
+/* They look by themselves ten times a second: one time of many it must have been quicker, however busy the machine is. */
+TEST_TIMEOUT(queue, shutdown_now_wakes_each_call_that_waits_and_joins, 60)
+{
+	cohort_time took = COHORT_SECOND;
+
+	for (int i = 0; i < 10 && took > test_span(40 * COHORT_MS); i++)
+		took = shut_now();
+	CHECK(took <= test_span(40 * COHORT_MS));
+}
+
+static int join_all(struct cohort_queue *q, void *arg)
+{
+	(void)arg;
+	return join_wait(q) != 0;
+}
+
+TEST(queue, shutdown_now_lets_joins_wait_for_what_was_got)
+{
+	struct cohort_queue *q = queue_open(NULL);
+	struct queue_other o;
+
+	CHECK_EQ(cohort_queue_put_bytes(q, "x", 1, COHORT_NOW), 0);
+	CHECK_EQ(cohort_queue_put_bytes(q, "y", 1, COHORT_NOW), 0);
+	CHECK_EQ(get_one(q, NULL), 0);
+	queue_begin(&o, q, join_all, NULL);
+	CHECK_EQ(cohort_queue_shutdown(q, COHORT_SHUTDOWN_NOW), 1);
+	CHECK_EQ(cohort_queue_join(q, queue_shortly()), COHORT_ETIMEDOUT);
+	CHECK_EQ(cohort_queue_task_done(q), 0);
+	CHECK_EQ(queue_end(&o), 0);
+	queue_close(q);
+}
+
 /* ---- work that is done ---- */
 
 static int work_all(struct cohort_queue *q, void *arg)
@@ -378,5 +554,67 @@ TEST(queue, its_descriptor_is_readable_when_there_may_be_something)
 	CHECK(readable(fd, (int)(test_span(10 * COHORT_SECOND) / COHORT_MS)));
 	CHECK_EQ(cohort_queue_get_into(q, &byte, 1, &n, COHORT_NOW), COHORT_ESHUTDOWN);
 	queue_close(other);
+	queue_close(q);
+}
+
+static int say_hello(struct cohort_queue *q, void *conn)
+{
+	(void)q;
+	return cohort_conn_send_bytes(conn, "hello", 5, queue_patience()) != 0;
+}
+
+static bool hears_hello(struct cohort_conn *c)
+{
+	const void *data;
+	size_t size = 0;
+
+	return CHECK_EQ(cohort_conn_recv_bytes(c, &data, &size, COHORT_NOW), 0) && CHECK_EQ(size, 5);
+}
+
+/* Nothing is in Q, and it has been looked at. */
+static void drain(struct cohort_queue *q)
+{
+	char room[16];
+
+	while (cohort_queue_get_into(q, room, sizeof room, NULL, COHORT_NOW) == 0)
+		;
+}
+
+TEST(queue, its_descriptor_and_a_connection_are_waited_for_together)
+{
+	struct cohort_queue *q = queue_open(NULL);
+	struct cohort_wait_item items[2] = {{.fd = cohort_queue_fd(q)}};
+	struct cohort_conn *other;
+	char hello[] = "hello";
+	struct queue_other o;
+
+	REQUIRE(items[0].fd >= 0);
+	REQUIRE_EQ(cohort_conn_pair(&items[1].conn, &other, NULL), 0);
+	drain(q);
+	CHECK_EQ(cohort_wait(items, 2, queue_shortly()), 0);
+
+	queue_begin(&o, q, put_one, hello);
+	CHECK_EQ(cohort_wait(items, 2, queue_patience()), 1);
+	CHECK(items[0].ready && !items[1].ready);
+	CHECK_EQ(queue_end(&o), 0);
+	CHECK_EQ(get_one(q, NULL), 0);
+	drain(q);
+
+	queue_begin(&o, q, say_hello, other);
+	CHECK_EQ(cohort_wait(items, 2, queue_patience()), 1);
+	CHECK(!items[0].ready && items[1].ready);
+	CHECK_EQ(queue_end(&o), 0);
+	hears_hello(items[1].conn);
+
+	queue_begin(&o, q, put_one, hello);
+	CHECK_EQ(cohort_wait(items, 1, queue_patience()), 1);
+	CHECK_EQ(queue_end(&o), 0);
+	CHECK_EQ(cohort_conn_send_bytes(other, "hello", 5, queue_patience()), 0);
+	CHECK_EQ(cohort_wait(items, 2, queue_patience()), 2);
+	CHECK(items[0].ready && items[1].ready);
+	hears_hello(items[1].conn);
+	CHECK_EQ(get_one(q, NULL), 0);
+	cohort_conn_close(items[1].conn);
+	cohort_conn_close(other);
 	queue_close(q);
 }

@@ -405,6 +405,22 @@ TEST(desk, what_breaks_the_protocol_ends_the_client)
 	end();
 }
 
+/* Cut off at the NUL each of these would be what is there. */
+TEST(desk, attach_with_a_nul_in_a_word_ends_the_client)
+{
+	static const char kind[] = "\0\1\6queue\0\4jobs", name[] = "\0\1\5queue\6jobs\0x", good[] = "\0\1\5queue\4jobs";
+	struct coh_frame f = {.type = COH_FRAME_ATTACH, .channel = 2 << 16};
+
+	begin(1);
+	CHECK_EQ(frame(0, f, kind, sizeof kind - 1), COHORT_EPROTOCOL);
+	CHECK_EQ(frame(0, f, name, sizeof name - 1), COHORT_EPROTOCOL);
+	CHECK_EQ(t.who[0].count, 0);
+	CHECK_EQ(t.queue.attached, CLIENTS);
+	CHECK_EQ(frame(0, f, good, sizeof good - 1), 0);
+	told(0, 0, 0);
+	end();
+}
+
 TEST(desk, attach_says_what_is_wrong)
 {
 	begin(1);

@@ -1,6 +1,6 @@
 /* test_server.c - a queue of a server: its end, its clients' ends, and what only addresses can do wrong. */
 #include "base/clock.h"
-#include "net/served.h"
+#include "net/away.h"
 #include "work/queue_priv.h"
 
 #include <cohort/cohort.h>
@@ -12,13 +12,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #define PATIENCE cohort_in(test_span(15 * COHORT_SECOND))
-
-static struct served served;
 
 static void put(struct cohort_queue *q, const char *text)
 {
@@ -325,67 +322,6 @@ TEST(server, large_items_go_both_ways)
 
 /* ---- the same queue in memory of this machine ---- */
 
-static struct cohort_server *server;
-
-/* A local queue of at most MOST items, served by this very process as "jobs"; its address is served.address. */
-static struct cohort_queue *serve_at(const char *address, uint32_t most)
-{
-	struct cohort_net_options net = {.key_file = served_key()};
-	struct cohort_queue_options o = {.most = most};
-	struct cohort_queue *q;
-
-	REQUIRE_EQ(cohort_queue_open(&q, address, &o, NULL), 0);
-	REQUIRE_EQ(cohort_server_open(&server, "tcp://127.0.0.1:0", &net, NULL), 0);
-	REQUIRE_EQ(cohort_server_publish(server, "jobs", q, NULL), 0);
-	snprintf(served.address, sizeof served.address, "%s/jobs", cohort_server_address(server));
-	return q;
-}
-
-static struct cohort_queue *serve_here(uint32_t most)
-{
-	return serve_at("local:", most);
-}
-
-/*
- * A child that waits for served.address (forked before there is a thread that could hold a sanitizer's locks), opens that queue over
- * the network, says so by its first answer on OUT, and ends with what FN says.
- */
-static pid_t elsewhere(int (*fn)(struct cohort_queue *q, int out), int fds[2])
-{
-	pid_t pid;
-
-	REQUIRE_EQ(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
-	pid = fork();
-	REQUIRE(pid >= 0);
-	if (pid == 0)
-		_exit(recv(fds[1], served.address, sizeof served.address, MSG_WAITALL) == sizeof served.address
-			? fn(served_open(&served), fds[1])
-			: 1);
-	return pid;
-}
-
-/* The child knows where, and has begun; its call waits, or will in a moment. */
-static void begun(int fds[2])
-{
-	char c;
-
-	CHECK_EQ(write(fds[0], served.address, sizeof served.address), sizeof served.address);
-	CHECK_EQ(read(fds[0], &c, 1), 1);
-	(void)poll(NULL, 0, 20); /* so that it waits more often than not; it need not */
-}
-
-static void over(struct cohort_queue *q, pid_t pid, int fds[2])
-{
-	int status = -1;
-
-	waitpid(pid, &status, 0);
-	CHECK_EQ(status, 0);
-	close(fds[0]);
-	close(fds[1]);
-	cohort_server_close(server);
-	cohort_queue_close(q, COHORT_NOW);
-}
-
 static int get_elsewhere(struct cohort_queue *q, int out)
 {
 	char c = 0;
@@ -397,12 +333,12 @@ static int get_elsewhere(struct cohort_queue *q, int out)
 TEST(server, item_put_in_shared_memory_reaches_who_waits_elsewhere)
 {
 	int fds[2];
-	pid_t pid = elsewhere(get_elsewhere, fds);
-	struct cohort_queue *q = serve_here(0);
+	pid_t pid = away_child(get_elsewhere, fds);
+	struct cohort_queue *q = away_serve(0);
 
-	begun(fds);
+	away_begun(fds);
 	CHECK_EQ(cohort_queue_put_bytes(q, "x", 1, COHORT_NOW), 0);
-	over(q, pid, fds);
+	away_over(q, pid, fds);
 }
 
 static int put_elsewhere(struct cohort_queue *q, int out)
@@ -414,17 +350,17 @@ static int put_elsewhere(struct cohort_queue *q, int out)
 TEST(server, room_made_in_shared_memory_lets_a_put_elsewhere_go_on)
 {
 	int fds[2];
-	pid_t pid = elsewhere(put_elsewhere, fds);
-	struct cohort_queue *q = serve_here(1);
+	pid_t pid = away_child(put_elsewhere, fds);
+	struct cohort_queue *q = away_serve(1);
 	char c = 0;
 
 	CHECK_EQ(cohort_queue_put_bytes(q, "x", 1, COHORT_NOW), 0);
-	begun(fds);
+	away_begun(fds);
 	CHECK_EQ(cohort_queue_get_into(q, &c, 1, NULL, COHORT_NOW), 0);
 	CHECK_EQ(c, 'x');
 	CHECK_EQ(cohort_queue_get_into(q, &c, 1, NULL, PATIENCE), 0);
 	CHECK_EQ(c, 'y');
-	over(q, pid, fds);
+	away_over(q, pid, fds);
 }
 
 static int join_elsewhere(struct cohort_queue *q, int out)
@@ -436,15 +372,15 @@ static int join_elsewhere(struct cohort_queue *q, int out)
 TEST(server, join_elsewhere_hears_of_work_done_in_shared_memory)
 {
 	int fds[2];
-	pid_t pid = elsewhere(join_elsewhere, fds);
-	struct cohort_queue *q = serve_here(0);
+	pid_t pid = away_child(join_elsewhere, fds);
+	struct cohort_queue *q = away_serve(0);
 	char c;
 
 	CHECK_EQ(cohort_queue_put_bytes(q, "x", 1, COHORT_NOW), 0);
-	begun(fds);
+	away_begun(fds);
 	CHECK_EQ(cohort_queue_get_into(q, &c, 1, NULL, COHORT_NOW), 0);
 	CHECK_EQ(cohort_queue_task_done(q), 0);
-	over(q, pid, fds);
+	away_over(q, pid, fds);
 }
 
 static int poll_elsewhere(struct cohort_queue *q, int out)
@@ -471,13 +407,13 @@ static void falls_silent(struct cohort_queue *q)
 TEST(server, descriptor_elsewhere_tells_of_an_item_put_in_shared_memory)
 {
 	int fds[2];
-	pid_t pid = elsewhere(poll_elsewhere, fds);
-	struct cohort_queue *q = serve_here(0);
+	pid_t pid = away_child(poll_elsewhere, fds);
+	struct cohort_queue *q = away_serve(0);
 
-	begun(fds);
+	away_begun(fds);
 	falls_silent(q);
 	CHECK_EQ(cohort_queue_put_bytes(q, "x", 1, COHORT_NOW), 0);
-	over(q, pid, fds);
+	away_over(q, pid, fds);
 }
 
 static int told_of_the_cut(struct cohort_queue *q, int out)
@@ -493,22 +429,22 @@ static int told_of_the_cut(struct cohort_queue *q, int out)
 TEST(server, whose_queue_is_cut_says_so_and_goes_on)
 {
 	int fds[2];
-	pid_t pid = elsewhere(told_of_the_cut, fds);
-	struct cohort_queue *q = serve_at("local:cut", 0), *other;
+	pid_t pid = away_child(told_of_the_cut, fds);
+	struct cohort_queue *q = away_serve_at("local:cut", 0), *other;
 	char file[100];
 
-	begun(fds);
+	away_begun(fds);
 	snprintf(file, sizeof file, "/dev/shm/cohort-%u/names/cut/segment", (unsigned)geteuid());
 	REQUIRE_EQ(truncate(file, 0), 0);
 	REQUIRE_EQ(cohort_queue_open(&other, "local:", NULL, NULL), 0);
 	CHECK_EQ(cohort_server_publish(server, "more", other, NULL), 0);
-	over(q, pid, fds);
+	away_over(q, pid, fds);
 	cohort_queue_close(other, COHORT_NOW);
 }
 
 TEST(server, that_a_process_opens_over_the_network_itself_is_refused)
 {
-	struct cohort_queue *q = serve_here(0), *again;
+	struct cohort_queue *q = away_serve(0), *again;
 	struct cohort_error err;
 
 	CHECK_EQ(served_try(&served, &again, &err), COHORT_ESELF);
@@ -534,4 +470,30 @@ TEST(server, what_is_unpublished_ends_its_calls)
 	CHECK_EQ(cohort_server_clients(s), 0);
 	cohort_server_close(s);
 	cohort_queue_close(q, COHORT_NOW);
+}
+
+static int told_that_it_is_gone(struct cohort_queue *q, int out)
+{
+	struct cohort_queue *again;
+	char c;
+
+	(void)!write(out, "", 1);
+	if (cohort_queue_get_into(q, &c, 1, NULL, PATIENCE) != COHORT_EPEER ||
+	    strstr(cohort_queue_error(q), "does not publish it any more") == NULL)
+		return 1;
+	if (cohort_queue_size(q) != COHORT_EPEER)
+		return 2;
+	return served_try(&served, &again, NULL) != -ENOENT ? 3 : 0;
+}
+
+TEST(server, what_is_unpublished_ends_the_calls_that_wait_elsewhere)
+{
+	int fds[2];
+	pid_t pid = away_child(told_that_it_is_gone, fds);
+	struct cohort_queue *q = away_serve(0);
+
+	away_begun(fds);
+	away_await(1);
+	CHECK_EQ(cohort_server_unpublish(server, "jobs", NULL), 0);
+	away_over(q, pid, fds);
 }

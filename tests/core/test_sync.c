@@ -289,6 +289,59 @@ TEST(sync, signals_do_not_end_a_wait)
 	close_all();
 }
 
+/* ---- the timeout of a barrier ---- */
+
+static struct cohort_barrier *impatient(cohort_time timeout)
+{
+	struct cohort_barrier_options o = {.parties = 3, .timeout = timeout};
+	struct cohort_barrier *b = NULL;
+
+	REQUIRE_EQ(cohort_barrier_open(&b, "local:", &o, NULL), 0);
+	return b;
+}
+
+/* Its deadline is far away: only another's can end its wait. */
+static void wait_to_be_told(void *arg)
+{
+	cohort_time until = SOON;
+
+	CHECK_EQ(cohort_barrier_wait(arg, until), COHORT_EBARRIER);
+	CHECK(cohort_now() < until);
+}
+
+TEST(barrier, timeout_ends_a_wait_without_a_deadline_and_breaks_it_for_all)
+{
+	struct cohort_barrier *b = impatient(20 * COHORT_MS);
+	cohort_time begin;
+	pid_t pid = sync_fork(wait_to_be_told, b);
+
+	SYNC_AWAIT(cohort_barrier_waiting(b) == 1);
+	begin = cohort_now();
+	CHECK_EQ(cohort_barrier_wait(b, COHORT_FOREVER), COHORT_ETIMEDOUT);
+	CHECK(cohort_now() - begin >= 20 * COHORT_MS);
+	CHECK_EQ(sync_join(pid), 0);
+	CHECK_EQ(cohort_barrier_broken(b), 1);
+	CHECK_EQ(cohort_barrier_wait(b, COHORT_FOREVER), COHORT_EBARRIER); /* who comes later too */
+	CHECK_EQ(cohort_barrier_reset(b), 0);
+	CHECK_EQ(cohort_barrier_wait(b, COHORT_FOREVER), COHORT_ETIMEDOUT); /* it is one for each wait */
+	cohort_barrier_close(b);
+}
+
+TEST(barrier, timeout_changes_no_deadline_that_is_given)
+{
+	struct cohort_barrier *patient = impatient(3600 * COHORT_SECOND), *b = impatient(COHORT_MS);
+	cohort_time until = cohort_in(20 * COHORT_MS);
+
+	CHECK_EQ(cohort_barrier_wait(patient, until), COHORT_ETIMEDOUT);
+	CHECK(cohort_now() >= until);
+	CHECK_EQ(cohort_barrier_broken(patient), 1);
+	until = cohort_in(50 * COHORT_MS); /* later than it */
+	CHECK_EQ(cohort_barrier_wait(b, until), COHORT_ETIMEDOUT);
+	CHECK(cohort_now() >= until);
+	cohort_barrier_close(patient);
+	cohort_barrier_close(b);
+}
+
 /* A handler sets the event while what it interrupts sets, clears and awaits the very same. */
 TEST(event, set_in_a_signal_handler_meets_whatever_it_interrupts)
 {

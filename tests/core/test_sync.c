@@ -1,6 +1,6 @@
 /*
  * test_sync.c - locks and their kin where the world is rough: bad input, signals, stopped
- * processes, fork and exec in the middle, crowds.
+ * processes, fork and exec in the middle, the dead of a crowd (the living: test_sync_crowd.c).
  */
 #include "core/sync_page.h"
 #include "support/test.h"
@@ -575,41 +575,6 @@ TEST(lock, fork_by_its_holder_changes_nothing)
 }
 
 /* ---- crowds ---- */
-
-static void be_one_of_many(void *arg)
-{
-	(void)arg;
-	if (cohort_barrier_wait(barrier, SOON) < 0)
-		_exit(1);
-	for (int i = 0; i < 5; i++) {
-		if (cohort_semaphore_acquire(semaphore, SOON) != 0)
-			_exit(2);
-		if (cohort_lock_acquire(lock, SOON) != 0)
-			_exit(3);
-		board->plain++;
-		if (cohort_lock_release(lock) != 0 || cohort_semaphore_release(semaphore, 1) != 0)
-			_exit(4);
-		if (cohort_rwlock_read(rwlock, SOON) != 0 || cohort_rwlock_release(rwlock) != 0)
-			_exit(5);
-	}
-	_exit(cohort_barrier_wait(barrier, SOON) < 0 ? 6 : 0);
-}
-
-TEST_TIMEOUT(sync, two_hundred_processes_share_one_of_each, 60)
-{
-	pid_t pids[CROWD];
-
-	open_all(CROWD);
-	for (int i = 0; i < CROWD; i++)
-		pids[i] = sync_fork(be_one_of_many, NULL);
-	for (int i = 0; i < CROWD; i++)
-		CHECK_EQ(sync_join(pids[i]), 0);
-	CHECK_EQ(board->plain, CROWD * 5);
-	CHECK_EQ(cohort_semaphore_value(semaphore), 2);
-	CHECK_EQ(cohort_rwlock_locked(rwlock), 0);
-	CHECK_EQ(cohort_barrier_broken(barrier), 0);
-	close_all();
-}
 
 /* Half of a crowd at a barrier is killed while it waits: all the others are told. */
 TEST_TIMEOUT(barrier, a_crowd_is_told_of_its_dead, 60)

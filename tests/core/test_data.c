@@ -1,12 +1,15 @@
-/* test_data.c - what every kind of shared data promises: names, ownership, sizes that agree, damage. */
+/* test_data.c - what every kind of shared data promises: names, ownership, sizes that agree, damage, full memory. */
 #include "core/data_kinds.h"
 #include "core/sync_page.h"
 #include "sync/data.h"
 
+#include <cohort/queue.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <sched.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/statvfs.h>
 
 #define END (data_kinds + DATA_KINDS)
 
@@ -141,7 +144,15 @@ TEST(data, what_a_dead_maker_left_is_swept)
 		CHECK_EQ(k->open(&a, "local:left", COHORT_OPEN_ATTACH, NULL), -ENOENT);
 }
 
-/* A file system so small that not everything fits. */
+/* ---- full shared memory ---- */
+
+/* A /dev/shm of this test's own, so small that not everything fits; false: this user cannot have one. */
+static bool small_shared_memory(const char *size)
+{
+	return unshare(CLONE_NEWNS) == 0 && mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
+	    mount("tmpfs", "/dev/shm", "tmpfs", 0, size) == 0;
+}
+
 TEST(data, is_refused_when_shared_memory_is_full)
 {
 	struct cohort_array_options o = {.type = 'B', .count = 4 << 20};
@@ -150,8 +161,7 @@ TEST(data, is_refused_when_shared_memory_is_full)
 	struct cohort_memory *b = NULL;
 	struct cohort_error err = {.code = 0};
 
-	if (unshare(CLONE_NEWNS) != 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
-	    mount("tmpfs", "/dev/shm", "tmpfs", 0, "size=1m") != 0)
+	if (!small_shared_memory("size=1m"))
 		return;
 	CHECK_EQ(cohort_array_open(&a, "local:big", &o, &err), -ENOSPC);
 	CHECK_HAS(err.text, "array");
@@ -159,5 +169,175 @@ TEST(data, is_refused_when_shared_memory_is_full)
 	o.count = m.size = 100000;
 	CHECK_EQ(cohort_array_open(&a, "local:small", &o, NULL), 0);
 	cohort_array_close(a);
+	umount2("/dev/shm", MNT_DETACH);
+}
+
+#define BALLAST "/dev/shm/ballast"
+#define LARGEST 100000
+
+/* Another's file, which takes SIZE bytes until it is removed. */
+static void lay_ballast(off_t size)
+{
+	int fd = open(BALLAST, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+
+	REQUIRE(fd >= 0);
+	CHECK_EQ(posix_fallocate(fd, 0, size), 0);
+	close(fd);
+}
+
+/* What the item or the value N is: bytes that go by N, in a buffer that the next call writes again. */
+static const unsigned char *bytes_of(unsigned n)
+{
+	static unsigned char bytes[LARGEST];
+
+	for (size_t i = 0; i < sizeof bytes; i++)
+		bytes[i] = (unsigned char)(n * 31 + i / 7);
+	return bytes;
+}
+
+/* Sizes of N: where the large ones fit no more, there is room for small ones still. */
+static const size_t large_sizes[] = {LARGEST, 700, 5000}, small_sizes[] = {40, 300, 40};
+
+/* Items N and on, one of SIZES each, until one is refused; the one that was. */
+static unsigned put_until_full(struct cohort_queue *q, const size_t *sizes, size_t *size, unsigned n)
+{
+	int rc;
+
+	for (;; n++) {
+		rc = cohort_queue_put_bytes(q, bytes_of(n), sizes[n % 3], COHORT_NOW);
+		if (rc != 0)
+			break;
+		REQUIRE(n < 100000);
+		size[n] = sizes[n % 3];
+	}
+	CHECK_EQ(rc, -ENOSPC);
+	return n;
+}
+
+static void get_all(struct cohort_queue *q, const size_t *size, unsigned n)
+{
+	static unsigned char out[LARGEST];
+	size_t got = 0;
+
+	CHECK_EQ(cohort_queue_size(q), n);
+	for (unsigned i = 0; i < n; i++) {
+		REQUIRE_EQ(cohort_queue_get_into(q, out, sizeof out, &got, COHORT_NOW), 0);
+		REQUIRE_EQ(got, size[i]);
+		CHECK_MEM(out, bytes_of(i), got);
+	}
+	CHECK_EQ(cohort_queue_get_into(q, out, sizeof out, &got, COHORT_NOW), COHORT_EEMPTY);
+}
+
+/* Twice: what was got makes room, and so does what another removes. */
+TEST(queue, loses_nothing_when_shared_memory_is_full)
+{
+	struct cohort_queue_options o = {.open = COHORT_OPEN_CREATE, .memory = 64 << 20};
+	static size_t size[100001];
+	struct cohort_queue *q = NULL;
+	unsigned n, more;
+
+	if (!small_shared_memory("size=4m"))
+		return;
+	REQUIRE_EQ(cohort_queue_open(&q, "local:full", &o, NULL), 0);
+	lay_ballast(1 << 20);
+	n = put_until_full(q, large_sizes, size, 0);
+	n = put_until_full(q, small_sizes, size, n);
+	CHECK(n > 20);
+	CHECK_EQ(cohort_queue_put_bytes(q, bytes_of(n), LARGEST, cohort_in(COHORT_MS)), -ENOSPC);
+	get_all(q, size, n);
+	more = put_until_full(q, large_sizes, size, 0);
+	CHECK(more > 20);
+	CHECK_EQ(unlink(BALLAST), 0);
+	n = put_until_full(q, large_sizes, size, more);
+	CHECK(n > more + 10);
+	get_all(q, size, n);
+	cohort_queue_close(q, COHORT_NOW);
+	umount2("/dev/shm", MNT_DETACH);
+}
+
+/* Keys N and on, until one is refused; the one that was. */
+static unsigned set_until_full(struct cohort_dict *d, const size_t *sizes, size_t *size, unsigned n)
+{
+	int rc;
+
+	for (;; n++) {
+		struct cohort_dict_bytes key = {&n, sizeof n}, value = {bytes_of(n), sizes[n % 3]};
+
+		rc = cohort_dict_set(d, key, value);
+		if (rc != 0)
+			break;
+		REQUIRE(n < 100000);
+		size[n] = sizes[n % 3];
+	}
+	CHECK_EQ(rc, -ENOSPC);
+	return n;
+}
+
+static void expect_values(struct cohort_dict *d, const size_t *size, unsigned n)
+{
+	static unsigned char out[LARGEST];
+	size_t got = 0;
+
+	CHECK_EQ(cohort_dict_count(d), n);
+	for (unsigned i = 0; i < n; i++) {
+		REQUIRE_EQ(cohort_dict_get(d, (struct cohort_dict_bytes){&i, sizeof i}, out, sizeof out, &got), 0);
+		REQUIRE_EQ(got, size[i]);
+		CHECK_MEM(out, bytes_of(i), got);
+	}
+	CHECK_EQ(cohort_dict_get(d, (struct cohort_dict_bytes){&n, sizeof n}, out, sizeof out, &got), -ENOENT);
+}
+
+TEST(dict, loses_nothing_when_shared_memory_is_full)
+{
+	struct cohort_dict_options o = {.open = COHORT_OPEN_CREATE, .memory = 64 << 20};
+	unsigned n, first = 0, second = 1;
+	struct cohort_dict_bytes key = {&first, sizeof first}, large = {bytes_of(0), LARGEST};
+	static size_t size[100001];
+	struct cohort_dict *d = NULL;
+
+	if (!small_shared_memory("size=4m"))
+		return;
+	REQUIRE_EQ(cohort_dict_open(&d, "local:full", &o, NULL), 0);
+	lay_ballast(1 << 20);
+	n = set_until_full(d, large_sizes, size, 0);
+	n = set_until_full(d, small_sizes, size, n);
+	CHECK(n > 20);
+	CHECK_EQ(cohort_dict_set(d, (struct cohort_dict_bytes){&second, sizeof second}, large), -ENOSPC);
+	expect_values(d, size, n); /* the one that was to be replaced too */
+	CHECK_EQ(cohort_dict_remove(d, key, NULL, 0, NULL), 0);
+	CHECK_EQ(cohort_dict_set(d, key, (struct cohort_dict_bytes){bytes_of(0), LARGEST}), 0);
+	expect_values(d, size, n);
+	CHECK_EQ(unlink(BALLAST), 0);
+	CHECK(set_until_full(d, large_sizes, size, n) > n + 10);
+	CHECK_EQ(cohort_dict_clear(d), 0);
+	n = set_until_full(d, large_sizes, size, 0);
+	expect_values(d, size, n);
+	cohort_dict_close(d);
+	umount2("/dev/shm", MNT_DETACH);
+}
+
+/* A dictionary that is born without room for its table has no keys, and takes some as soon as there is room. */
+TEST(dict, whose_table_has_no_room_is_empty_until_it_has)
+{
+	struct cohort_dict_options o = {.open = COHORT_OPEN_CREATE, .memory = 64 << 20};
+	struct cohort_dict_bytes key = {"key", 3}, value = {"a value", 7};
+	struct cohort_dict *d = NULL;
+	struct statvfs room;
+	char out[8];
+	size_t got;
+
+	if (!small_shared_memory("size=1m"))
+		return;
+	REQUIRE_EQ(cohort_dict_open(&d, "local:full", &o, NULL), 0);
+	REQUIRE_EQ(statvfs("/dev/shm", &room), 0);
+	lay_ballast((off_t)(room.f_bavail * room.f_bsize));
+	CHECK_EQ(cohort_dict_set(d, key, value), -ENOSPC);
+	CHECK_EQ(cohort_dict_get(d, key, out, sizeof out, &got), -ENOENT);
+	CHECK_EQ(cohort_dict_count(d), 0);
+	CHECK_EQ(unlink(BALLAST), 0);
+	CHECK_EQ(cohort_dict_set(d, key, value), 0);
+	CHECK_EQ(cohort_dict_get(d, key, out, sizeof out, &got), 0);
+	CHECK_EQ(got, 7);
+	cohort_dict_close(d);
 	umount2("/dev/shm", MNT_DETACH);
 }

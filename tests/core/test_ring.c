@@ -1,6 +1,7 @@
 /*
  * test_ring.c - the inside of a queue: growing lanes, wraps, forks, many processes, stopped ones, damaged memory.
  */
+#include "core/sync_page.h"
 #include "support/test.h"
 #include "sync/ring_priv.h"
 #include "work/queue_priv.h"
@@ -302,6 +303,62 @@ TEST_TIMEOUT(ring, serves_two_hundred_processes, 60)
 	expect_whole(q);
 	cohort_queue_close(q, COHORT_NOW);
 	cohort_queue_close(back, COHORT_NOW);
+}
+
+/* Keeps one or two items there, in each of the ways an item comes and goes, until *OVER. */
+static void keep_one_or_two(struct cohort_queue *q, unsigned priorities, const _Atomic bool *over)
+{
+	struct cohort_item item;
+	char byte;
+	size_t n;
+
+	for (unsigned i = 0; !atomic_load(over); i++) {
+		REQUIRE_EQ(cohort_queue_put_bytes_first(q, "x", 1, i % priorities, patience()), 0);
+		if (i % 3 == 0) {
+			REQUIRE_EQ(cohort_queue_take(q, &item, patience()), 0);
+			REQUIRE_EQ(cohort_queue_return(q, &item), 0);
+		}
+		REQUIRE_EQ(cohort_queue_get_into(q, &byte, 1, &n, patience()), 0);
+	}
+}
+
+/* Its size, asked for from another process until both were seen and often enough: one or two, and nothing in between. */
+static void expect_one_or_two(struct cohort_queue *q)
+{
+	cohort_time end = patience();
+	int64_t seen[3] = {0}, size;
+
+	for (int i = 0; i < 1000000 || ((seen[1] == 0 || seen[2] == 0) && cohort_now() < end); i++) {
+		size = cohort_queue_size(q);
+		if (!CHECK(size == 1 || size == 2))
+			break;
+		seen[size]++;
+	}
+	CHECK(seen[1] > 0 && seen[2] > 0);
+}
+
+TEST_TIMEOUT(ring, size_is_exact_at_one_instant, 60)
+{
+	for (unsigned priorities = 1; priorities <= 2; priorities++) {
+		struct cohort_queue_options o = {.priorities = priorities};
+		struct cohort_queue *q = queue_new(&o);
+		_Atomic bool *over = sync_page(sizeof *over);
+		pid_t pid;
+
+		REQUIRE_EQ(cohort_queue_put_bytes(q, "x", 1, COHORT_NOW), 0);
+		pid = fork();
+		REQUIRE(pid >= 0);
+		if (pid == 0) {
+			keep_one_or_two(q, priorities, over);
+			_exit(0);
+		}
+		expect_one_or_two(q);
+		atomic_store(over, true);
+		CHECK_EQ(sync_join(pid), 0);
+		CHECK_EQ(cohort_queue_size(q), 1);
+		expect_whole(q);
+		cohort_queue_close(q, COHORT_NOW);
+	}
 }
 
 TEST(ring, a_stopped_getter_holds_up_no_other)

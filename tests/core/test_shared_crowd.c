@@ -1,7 +1,7 @@
 /*
  * test_shared_crowd.c - two hundred processes that meet at one queue and one lock by their names.
  *
- * Inherited ones without a name: test_ring.c, test_sync.c.
+ * Inherited ones without a name: test_ring.c, test_sync_crowd.c.
  */
 #include "core/segment_fixture.h"
 #include "core/sync_page.h"

@@ -1,6 +1,6 @@
 /*
  * test_sync.c - locks and their kin where the world is rough: bad input, signals, stopped
- * processes, fork and exec in the middle, crowds.
+ * processes, fork and exec in the middle, the dead of a crowd (the living: test_sync_crowd.c).
  */
 #include "core/sync_page.h"
 #include "support/test.h"
@@ -289,6 +289,59 @@ TEST(sync, signals_do_not_end_a_wait)
 	close_all();
 }
 
+/* ---- the timeout of a barrier ---- */
+
+static struct cohort_barrier *impatient(cohort_time timeout)
+{
+	struct cohort_barrier_options o = {.parties = 3, .timeout = timeout};
+	struct cohort_barrier *b = NULL;
+
+	REQUIRE_EQ(cohort_barrier_open(&b, "local:", &o, NULL), 0);
+	return b;
+}
+
+/* Its deadline is far away: only another's can end its wait. */
+static void wait_to_be_told(void *arg)
+{
+	cohort_time until = SOON;
+
+	CHECK_EQ(cohort_barrier_wait(arg, until), COHORT_EBARRIER);
+	CHECK(cohort_now() < until);
+}
+
+TEST(barrier, timeout_ends_a_wait_without_a_deadline_and_breaks_it_for_all)
+{
+	struct cohort_barrier *b = impatient(20 * COHORT_MS);
+	cohort_time begin;
+	pid_t pid = sync_fork(wait_to_be_told, b);
+
+	SYNC_AWAIT(cohort_barrier_waiting(b) == 1);
+	begin = cohort_now();
+	CHECK_EQ(cohort_barrier_wait(b, COHORT_FOREVER), COHORT_ETIMEDOUT);
+	CHECK(cohort_now() - begin >= 20 * COHORT_MS);
+	CHECK_EQ(sync_join(pid), 0);
+	CHECK_EQ(cohort_barrier_broken(b), 1);
+	CHECK_EQ(cohort_barrier_wait(b, COHORT_FOREVER), COHORT_EBARRIER); /* who comes later too */
+	CHECK_EQ(cohort_barrier_reset(b), 0);
+	CHECK_EQ(cohort_barrier_wait(b, COHORT_FOREVER), COHORT_ETIMEDOUT); /* it is one for each wait */
+	cohort_barrier_close(b);
+}
+
+TEST(barrier, timeout_changes_no_deadline_that_is_given)
+{
+	struct cohort_barrier *patient = impatient(3600 * COHORT_SECOND), *b = impatient(COHORT_MS);
+	cohort_time until = cohort_in(20 * COHORT_MS);
+
+	CHECK_EQ(cohort_barrier_wait(patient, until), COHORT_ETIMEDOUT);
+	CHECK(cohort_now() >= until);
+	CHECK_EQ(cohort_barrier_broken(patient), 1);
+	until = cohort_in(50 * COHORT_MS); /* later than it */
+	CHECK_EQ(cohort_barrier_wait(b, until), COHORT_ETIMEDOUT);
+	CHECK(cohort_now() >= until);
+	cohort_barrier_close(patient);
+	cohort_barrier_close(b);
+}
+
 /* A handler sets the event while what it interrupts sets, clears and awaits the very same. */
 TEST(event, set_in_a_signal_handler_meets_whatever_it_interrupts)
 {
@@ -522,41 +575,6 @@ TEST(lock, fork_by_its_holder_changes_nothing)
 }
 
 /* ---- crowds ---- */
-
-static void be_one_of_many(void *arg)
-{
-	(void)arg;
-	if (cohort_barrier_wait(barrier, SOON) < 0)
-		_exit(1);
-	for (int i = 0; i < 5; i++) {
-		if (cohort_semaphore_acquire(semaphore, SOON) != 0)
-			_exit(2);
-		if (cohort_lock_acquire(lock, SOON) != 0)
-			_exit(3);
-		board->plain++;
-		if (cohort_lock_release(lock) != 0 || cohort_semaphore_release(semaphore, 1) != 0)
-			_exit(4);
-		if (cohort_rwlock_read(rwlock, SOON) != 0 || cohort_rwlock_release(rwlock) != 0)
-			_exit(5);
-	}
-	_exit(cohort_barrier_wait(barrier, SOON) < 0 ? 6 : 0);
-}
-
-TEST_TIMEOUT(sync, two_hundred_processes_share_one_of_each, 60)
-{
-	pid_t pids[CROWD];
-
-	open_all(CROWD);
-	for (int i = 0; i < CROWD; i++)
-		pids[i] = sync_fork(be_one_of_many, NULL);
-	for (int i = 0; i < CROWD; i++)
-		CHECK_EQ(sync_join(pids[i]), 0);
-	CHECK_EQ(board->plain, CROWD * 5);
-	CHECK_EQ(cohort_semaphore_value(semaphore), 2);
-	CHECK_EQ(cohort_rwlock_locked(rwlock), 0);
-	CHECK_EQ(cohort_barrier_broken(barrier), 0);
-	close_all();
-}
 
 /* Half of a crowd at a barrier is killed while it waits: all the others are told. */
 TEST_TIMEOUT(barrier, a_crowd_is_told_of_its_dead, 60)

@@ -423,7 +423,7 @@ TEST(ring, forks_in_the_middle_do_no_harm)
 	cohort_queue_close(q, COHORT_NOW);
 }
 
-TEST(ring, seats_of_the_dead_are_taken_again)
+TEST_TIMEOUT(ring, seats_of_the_dead_are_taken_again, 60)
 {
 	struct cohort_queue *q = queue_new(NULL);
 	struct coh_ring *r = coh_queue_local_ring(q);

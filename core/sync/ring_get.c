@@ -287,7 +287,10 @@ int coh_ring_get(struct coh_ring *r, unsigned seat, const struct coh_want *want,
 {
 	struct get g = {.seat = seat, .want = want, .buffer = buffer, .got = got};
 	struct coh_ring_wait w = {0};
-	int rc = get_once(r, &g, deadline);
+	int rc;
+
+	coh_ring_tend_first(r);
+	rc = get_once(r, &g, deadline);
 
 	if (rc != COHORT_EEMPTY)
 		return rc;
@@ -330,7 +333,10 @@ int coh_ring_peek(struct coh_ring *r, const struct coh_want *want, void *buffer,
 {
 	struct get g = {.want = want, .buffer = buffer, .got = got};
 	struct coh_ring_wait w = {0};
-	int rc = peek_once(r, &g, deadline);
+	int rc;
+
+	coh_ring_tend_first(r);
+	rc = peek_once(r, &g, deadline);
 
 	if (rc == COHORT_EEMPTY && deadline == COHORT_NOW)
 		coh_ring_quiet(r);
@@ -509,7 +515,10 @@ int coh_ring_get_many(struct coh_ring *r, unsigned seat, const struct coh_ring_b
 {
 	struct filling f = {.batch = b};
 	struct coh_ring_wait w = {0};
-	int rc = batch_once(r, &f, seat, deadline);
+	int rc;
+
+	coh_ring_tend_first(r);
+	rc = batch_once(r, &f, seat, deadline);
 
 	for (;;) {
 		if (rc == COHORT_ENOTSUP && f.n == 0)

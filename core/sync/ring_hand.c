@@ -255,7 +255,10 @@ int coh_ring_take(struct coh_ring *r, unsigned seat, const struct coh_want *want
 {
 	struct take t = {.seat = seat, .want = want, .lent = lent};
 	struct coh_ring_wait w = {0};
-	int rc = take_once(r, &t, deadline);
+	int rc;
+
+	coh_ring_tend_first(r);
+	rc = take_once(r, &t, deadline);
 
 	if (rc != COHORT_EEMPTY)
 		return rc;

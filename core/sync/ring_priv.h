@@ -379,6 +379,13 @@ void coh_ring_mend_get(struct coh_ring *r);
 /* As coh_ring_tend, if nobody did it lately and something is lent. */
 void coh_ring_tend_lent(struct coh_ring *r);
 
+/* The same before a get that may well find something at once: those who never wait look after the dead too. */
+static inline void coh_ring_tend_first(struct coh_ring *r)
+{
+	if (__builtin_expect(atomic_load_explicit(&r->shared->get.lent, memory_order_relaxed) != 0, 0))
+		coh_ring_tend_lent(r);
+}
+
 /* Free blocks of the dead that nothing points to. */
 int coh_ring_sweep(struct coh_ring *r);
 

@@ -236,6 +236,83 @@ TEST(queue, what_the_dead_had_taken_comes_back)
 	taken_by_one_who_is_killed(200000);
 }
 
+/* Takes one, says so on the other queue, and stays with it. */
+static int take_one_and_stay(struct cohort_queue *q, void *arg)
+{
+	struct cohort_item item;
+
+	if (cohort_queue_take(q, &item, queue_patience()) != 0)
+		return 1;
+	cohort_queue_put_bytes(queue_here(arg), item.data, item.size, queue_patience());
+	for (;;)
+		pause();
+}
+
+/* One who takes the next item of Q and is killed with it. */
+static void killed_with_the_next(struct cohort_queue *q)
+{
+	struct cohort_queue *said = queue_open(NULL);
+	struct queue_other o;
+	char text[8];
+	size_t n;
+
+	queue_begin(&o, q, take_one_and_stay, said);
+	CHECK_EQ(cohort_queue_get_into(said, text, sizeof text, &n, queue_patience()), 0);
+	queue_kill(&o);
+	CHECK_EQ(queue_end(&o), -1);
+	queue_close(said);
+}
+
+TEST(queue, what_the_dead_had_taken_goes_to_the_head)
+{
+	struct cohort_queue *q;
+	struct cohort_item item;
+	char text[8];
+	size_t n;
+
+	if (!queue_kills())
+		return;
+	q = queue_open(NULL);
+	put(q, "first");
+	put(q, "second");
+	killed_with_the_next(q);
+	while (cohort_queue_size(q) < 2) /* who finds something at once looks for the dead too */
+		CHECK_EQ(cohort_queue_peek(q, text, sizeof text, &n, queue_patience()), 0);
+	item = take(q, "first", 2);
+	CHECK_EQ(cohort_queue_ack(q, &item), 0);
+	item = take(q, "second", 1);
+	CHECK_EQ(cohort_queue_ack(q, &item), 0);
+	queue_close(q);
+}
+
+/* By OPTIONS an item is not given twice. */
+static void fails_with_the_dead(const struct cohort_queue_options *options)
+{
+	struct cohort_queue *q = queue_open(options);
+	struct cohort_queue_stats s = {0};
+	cohort_time until = queue_patience();
+	char text[8];
+
+	put(q, "x");
+	killed_with_the_next(q);
+	while (s.failed == 0 && CHECK(cohort_now() < until)) {
+		CHECK_EQ(cohort_queue_get_into(q, text, sizeof text, NULL, cohort_in(COHORT_MS)), COHORT_EEMPTY);
+		REQUIRE_EQ(cohort_queue_stats(q, &s), 0);
+	}
+	CHECK_EQ(s.failed, 1);
+	CHECK_EQ(s.returned, 0);
+	CHECK_EQ(cohort_queue_join(q, queue_patience()), 0);
+	queue_close(q);
+}
+
+TEST(queue, what_the_dead_had_taken_fails_by_policy)
+{
+	if (!queue_kills())
+		return;
+	fails_with_the_dead(&(struct cohort_queue_options){.policy = COHORT_QUEUE_FAIL});
+	fails_with_the_dead(&(struct cohort_queue_options){.tries = 1});
+}
+
 /* Takes one, and another thread of it uses the queue, when it becomes another program. */
 static void *waits_for_another(void *arg)
 {

@@ -464,6 +464,96 @@ TEST(ring, a_queue_that_cannot_be_had_is_an_error)
 	CHECK_HAS(err.text, "memory");
 }
 
+struct refused {
+	const char *word; /* of the sentence */
+	struct cohort_queue_options o;
+};
+
+/* Each is refused at ADDRESS, by name. */
+static void all_refused(const char *address, int code, const struct refused *r, size_t n)
+{
+	struct cohort_error err;
+	struct cohort_queue *q;
+
+	for (size_t i = 0; i < n; i++) {
+		err = (struct cohort_error){0};
+		q = NULL;
+		CHECK_EQ(cohort_queue_open(&q, address, &r[i].o, &err), code);
+		CHECK(q == NULL);
+		CHECK_HAS(err.text, r[i].word);
+	}
+}
+
+TEST(ring, options_out_of_their_ranges_are_refused)
+{
+	static const struct refused numbers[] = {
+	    {"most", {.most = COH_RING_MOST + 1}},
+	    {"most", {.most = UINT32_MAX}},
+	    {"memory", {.memory = 1}},
+	    {"memory", {.memory = SIZE_MAX}},
+	    {"inlined", {.inlined = 63}},
+	    {"inlined", {.inlined = UINT32_MAX}},
+	    {"priorities", {.priorities = 17}},
+	    {"priorities", {.priorities = UINT32_MAX}},
+	    {"takes", {.takes = UINT32_MAX}},
+	    {"policy", {.policy = (enum cohort_queue_policy)7}},
+	    {"open", {.open = (enum cohort_open)-1}},
+	};
+	static const struct refused formats[] = {{"format", {.format = "q("}}, {"format", {.format = "?"}}};
+
+	all_refused("local:", COHORT_EARGUMENT, numbers, sizeof numbers / sizeof *numbers);
+	all_refused("local:", COHORT_EFORMAT, formats, sizeof formats / sizeof *formats);
+}
+
+TEST(ring, options_other_than_those_it_was_made_with_are_refused)
+{
+	static const struct refused numbers[] = {
+	    {"most", {.most = 6}},
+	    {"memory", {.memory = 128 << 10}},
+	    {"inlined", {.inlined = 128}},
+	    {"priorities", {.priorities = 3}},
+	    {"takes", {.takes = 8}},
+	    {"tries", {.tries = 4}},
+	    {"policy", {.policy = COHORT_QUEUE_FAIL}},
+	};
+	static const struct refused format = {"format", {.format = "is"}};
+	struct cohort_queue_options o = {.most = 5, .memory = 64 << 10, .inlined = 64, .priorities = 2, .takes = 4, .tries = 3};
+	struct cohort_queue *q, *same;
+
+	REQUIRE_EQ(cohort_queue_open(&q, "local:agree", &o, NULL), 0);
+	all_refused("local:agree", COHORT_EARGUMENT, numbers, sizeof numbers / sizeof *numbers);
+	all_refused("local:agree", COHORT_EFORMAT, &format, 1);
+	CHECK_EQ(cohort_queue_open(&same, "local:agree", &o, NULL), 0);
+	cohort_queue_close(same, COHORT_NOW);
+	cohort_queue_close(q, COHORT_NOW);
+}
+
+/* A process that was there before the queue is handed it over a connection. */
+TEST(ring, is_handed_to_a_process_that_did_not_know_it)
+{
+	struct cohort_queue *q = NULL;
+	struct cohort_conn *a, *b;
+	int status;
+	pid_t pid;
+	char c = 0;
+
+	REQUIRE_EQ(cohort_conn_pair(&a, &b, NULL), 0);
+	pid = fork();
+	REQUIRE(pid >= 0);
+	if (pid == 0)
+		_exit(cohort_queue_recv(&q, b, NULL, patience(), NULL) != 0 ||
+		    cohort_queue_put_bytes(q, "x", 1, COHORT_NOW) != 0);
+	q = queue_new(NULL);
+	CHECK_EQ(cohort_queue_send(q, a, patience()), 0);
+	CHECK_EQ(cohort_queue_get_into(q, &c, 1, NULL, patience()), 0);
+	CHECK_EQ(c, 'x');
+	REQUIRE_EQ(waitpid(pid, &status, 0), pid);
+	CHECK_EQ(status, 0);
+	cohort_conn_close(a);
+	cohort_conn_close(b);
+	cohort_queue_close(q, COHORT_NOW);
+}
+
 /* ---- damage ---- */
 
 /* A bit of everything, whatever comes back. */

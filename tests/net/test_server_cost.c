@@ -1,10 +1,10 @@
 /* test_server_cost.c - what clients cost a server: each process a connection, each call its entry. */
 #include "conn/conn_priv.h"
 #include "net/away.h"
+#include "os/proc.h"
 #include "work/desk_queue.h"
 
 #include <cohort/cohort.h>
-#include <dirent.h>
 #include <malloc.h>
 #include <pthread.h>
 #include <string.h>
@@ -129,18 +129,6 @@ static size_t heap(void)
 	return m.uordblks + m.hblkhd;
 }
 
-static int threads(void)
-{
-	DIR *d = opendir("/proc/self/task");
-	int n = 0;
-
-	REQUIRE(d != NULL);
-	while (readdir(d) != NULL)
-		n++;
-	closedir(d);
-	return n;
-}
-
 /* Sanitizers' allocators count nothing: there it shows that all of them wait, and by which threads. */
 TEST(server, call_that_waits_costs_its_entry_and_no_thread)
 {
@@ -151,12 +139,12 @@ TEST(server, call_that_waits_costs_its_entry_and_no_thread)
 
 	away_begun(fds);
 	away_await(2);
-	before = threads();
+	before = coh_proc_threads();
 	empty = heap();
 	CHECK_EQ(write(fds[0], "", 1), 1);
 	away_await(MANY);
 	full = heap();
-	CHECK_EQ(threads(), before);
+	CHECK_EQ(coh_proc_threads(), before);
 	if (full > empty && (full - empty) / (MANY - 2) >= ENTRY_MOST)
 		FAIL("%zu bytes for each call, less than %d are allowed", (full - empty) / (MANY - 2), ENTRY_MOST);
 	CHECK_EQ(write(fds[0], "", 1), 1);

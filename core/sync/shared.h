@@ -30,9 +30,9 @@ bool coh_shared_open(const void *p);
  * until this process has closed COH_SHARED_KEPT others.  It begins what coh_alloc gave, and is freed then.
  */
 #define COH_SHARED_KEPT 256
+void coh_shared_retire(struct coh_shared *s);
 /* The same of one that is part of another, and stays with it. */
 void coh_shared_mark_closed(struct coh_shared *s);
-void coh_shared_retire(struct coh_shared *s);
 
 /*
  * The handle S is of MAGIC and open, and its memory is all there: what every call that touches the memory asks first.  If not it

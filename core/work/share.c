@@ -16,13 +16,14 @@
 static int collect_one(
     struct coh_inherit *t, const struct cohort_share *share, struct cohort_error *err)
 {
-	const struct coh_segment *s = coh_shared_segment(share->object, err);
+	struct cohort_error why = {0};
+	const struct coh_segment *s = coh_shared_segment(share->object, &why);
 	int fds[COH_HERITAGE_SHARE_FDS], rc;
 
 	if (share->name == NULL)
 		return coh_fail(err, COHORT_ENAME, "share: an object without a name");
 	if (s == NULL)
-		return coh_fail_in(err, COHORT_EARGUMENT, "share '%.64s'", share->name);
+		return coh_fail(err, why.code, "share '%.64s': %.200s", share->name, why.text);
 	rc = coh_inherit_add(t, share->name, fds, coh_segment_fds(s, fds));
 	if (rc == -EEXIST)
 		return coh_fail(

@@ -13,7 +13,7 @@
 #include <stdatomic.h>
 
 #define SOON cohort_in(test_span(10 * COHORT_SECOND))
-#define MOMENT cohort_in(2 * COHORT_MS)
+#define WHILE cohort_in(50 * COHORT_MS) /* enough to come to any step, on a machine that is busy too */
 #define SURVIVORS 3 /* then it is believed that there are no more steps */
 
 static struct board {
@@ -257,7 +257,7 @@ TEST_TIMEOUT(mending, a_reader_writer_lock_is_taken_over_from_two_dead, 100)
 
 static void write_in_vain(void)
 {
-	int rc = cohort_rwlock_write(rwlock, MOMENT);
+	int rc = cohort_rwlock_write(rwlock, WHILE);
 
 	CHECK_EQ(rc, COHORT_ETIMEDOUT);
 }
@@ -331,6 +331,53 @@ TEST_TIMEOUT(mending, a_writer_that_dies_as_it_withdraws_holds_up_nobody, 100)
 	CHECK(ended(writer));
 	atomic_store(&board->stage, 4);
 	CHECK(!ended(reader));
+	look_after_reader(true);
+	cohort_rwlock_close(rwlock);
+}
+
+/* A reader that a writer overtakes as it comes, and one that comes behind a writer: each dies of that. */
+static const char *next_point;
+
+static void reader_stops(void)
+{
+	coh_fault_do(NULL);
+	coh_fault_arm(next_point, 1);
+	atomic_store(&board->stage, 1);
+	SYNC_AWAIT(atomic_load(&board->stage) == 2);
+}
+
+static void read_beside_a_writer(void)
+{
+	coh_fault_do(reader_stops);
+	(void)cohort_rwlock_read(rwlock, SOON);
+}
+
+/* It has come as far as its slot, goes on when STAGE is 2, and dies at POINT. */
+static pid_t start_reader(const char *point)
+{
+	pid_t reader;
+
+	next_point = point;
+	atomic_store(&board->stage, 0);
+	reader = start(read_beside_a_writer, "roster.enter.held", 1);
+	SYNC_AWAIT(atomic_load(&board->stage) == 1);
+	return reader;
+}
+
+TEST_TIMEOUT(mending, a_reader_that_dies_beside_a_writer_holds_up_nobody, 100)
+{
+	pid_t reader;
+
+	board = sync_page(sizeof *board);
+	REQUIRE_EQ(cohort_rwlock_open(&rwlock, "local:", NULL, NULL), 0);
+	reader = start_reader("rwlock.read.back");
+	CHECK_EQ(cohort_rwlock_write(rwlock, SOON), 0);
+	atomic_store(&board->stage, 2);
+	CHECK(ended(reader));
+	reader = start_reader("rwlock.read.turned");
+	atomic_store(&board->stage, 2);
+	CHECK_EQ(cohort_rwlock_release(rwlock), 0);
+	CHECK(ended(reader));
 	look_after_reader(true);
 	cohort_rwlock_close(rwlock);
 }

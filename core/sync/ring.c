@@ -144,24 +144,25 @@ int coh_ring_attach(struct coh_ring *r, void *base, size_t size, int fd, const i
  * instant, if there is but one lane; with several the tails must not move either.
  */
 struct look {
-	uint64_t head[COH_RING_LANES], tail[COH_RING_LANES];
-	uint32_t back;
+	uint64_t head[COH_RING_LANES], tail[COH_RING_LANES], back;
 };
 
 static void look(struct coh_ring *r, struct look *l)
 {
 	struct coh_ring_shared *s = r->shared;
 
+	COH_FAULT("ring.look.begin");
 	for (unsigned i = 0; i < r->config.priorities; i++)
 		l->head[i] = atomic_load(&s->lane[i].head);
 	l->back = atomic_load(&s->watch.back);
+	COH_FAULT("ring.look.tails");
 	for (unsigned i = 0; i < r->config.priorities; i++)
 		l->tail[i] = atomic_load(&s->lane[i].tail);
 }
 
 static int64_t look_size(struct coh_ring *r, const struct look *l)
 {
-	int64_t n = l->back;
+	int64_t n = (uint32_t)l->back;
 
 	for (unsigned i = 0; i < r->config.priorities; i++)
 		n += coh_ring_between(l->head[i], l->tail[i]);

@@ -98,7 +98,7 @@ int coh_ring_find(struct coh_ring *r, struct coh_ring_next *n)
 	struct coh_ring_hand *back = NULL;
 	uint32_t index = 0;
 
-	if (__builtin_expect(atomic_load_explicit(&s->watch.back, memory_order_relaxed) != 0, 0))
+	if (__builtin_expect(coh_ring_came_back(r) != 0, 0))
 		back = hand_first(r, &index);
 	for (unsigned i = r->config.priorities; i-- > 0;) {
 		struct coh_ring_lane *l = &s->lane[i];
@@ -134,8 +134,7 @@ bool coh_ring_ready(struct coh_ring *r)
 		if (atomic_load_explicit(&s->lane[i].head, memory_order_relaxed) !=
 		    atomic_load_explicit(&s->lane[i].tail, memory_order_acquire))
 			return true;
-	return atomic_load_explicit(&s->watch.back, memory_order_relaxed) != 0 ||
-	    atomic_load_explicit(&s->watch.shut, memory_order_relaxed) != 0;
+	return coh_ring_came_back(r) != 0 || atomic_load_explicit(&s->watch.shut, memory_order_relaxed) != 0;
 }
 
 /* The bell rang as the item left, when its block was not free yet: whoever came then found no memory. */

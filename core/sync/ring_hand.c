@@ -43,24 +43,23 @@ static enum coh_ring_state state_of(const struct coh_ring_hand *h)
 	return (enum coh_ring_state)atomic_load_explicit(&h->state, memory_order_acquire);
 }
 
-/* The count that a hand in STATE is in. */
-static _Atomic uint32_t *tally(struct coh_ring *r, enum coh_ring_state state)
+static void back_add(struct coh_ring *r, int n)
 {
-	return state == COH_RING_LENT    ? &r->shared->get.lent
-	    : state == COH_RING_GETTING ? &r->shared->get.getting
-				       : &r->shared->watch.back;
+	_Atomic uint64_t *t = &r->shared->watch.back;
+	uint64_t now = atomic_load_explicit(t, memory_order_relaxed);
+
+	atomic_store_explicit(t, n > 0 ? now + COH_RING_ONCE_BACK + 1 : now - 1, memory_order_relaxed);
 }
 
-static void tally_add(struct coh_ring *r, enum coh_ring_state state, uint32_t n)
+/* A hand more in STATE, or, with N -1, one less. */
+static void tally_add(struct coh_ring *r, enum coh_ring_state state, int n)
 {
-	_Atomic uint32_t *t = tally(r, state);
+	_Atomic uint32_t *t = state == COH_RING_LENT ? &r->shared->get.lent : &r->shared->get.getting;
 
-	atomic_store_explicit(t, atomic_load_explicit(t, memory_order_relaxed) + n, memory_order_relaxed);
-}
-
-static uint32_t tally_of(struct coh_ring *r, enum coh_ring_state state)
-{
-	return atomic_load_explicit(tally(r, state), memory_order_relaxed);
+	if (state == COH_RING_BACK)
+		back_add(r, n);
+	else
+		atomic_store_explicit(t, atomic_load_explicit(t, memory_order_relaxed) + (uint32_t)n, memory_order_relaxed);
 }
 
 /* Pages for the cells up to that of hand I. */
@@ -89,9 +88,9 @@ int coh_ring_hand_new(struct coh_ring *r, enum coh_ring_state state, bool cell)
 	struct coh_ring_hand *h;
 	int rc = 0;
 
-	if (state == COH_RING_LENT && tally_of(r, COH_RING_LENT) + tally_of(r, COH_RING_BACK) >= r->config.takes)
+	if (state == COH_RING_LENT && atomic_load(&g->lent) + coh_ring_came_back(r) >= r->config.takes)
 		return -ENOBUFS;
-	if (state == COH_RING_GETTING && tally_of(r, COH_RING_GETTING) >= COH_RING_GETS)
+	if (state == COH_RING_GETTING && atomic_load(&g->getting) >= COH_RING_GETS)
 		return -ENOBUFS;
 	if (i >= hands)
 		return g->free != 0 ? COHORT_ESEGMENT : -ENOBUFS;
@@ -120,7 +119,7 @@ void coh_ring_hand_free(struct coh_ring *r, uint32_t i)
 	state_set(h, COH_RING_FREE);
 	COH_FAULT("ring.hand.free");
 	if (was != COH_RING_FREE)
-		tally_add(r, was, UINT32_MAX);
+		tally_add(r, was, -1);
 	COH_FAULT("ring.hand.counted");
 	h->next = g->free;
 	COH_FAULT("ring.hand.listed");
@@ -156,7 +155,7 @@ void coh_ring_hand_fill(struct coh_ring *r, uint32_t i, const struct coh_ring_ne
 	if (n->hand == NULL)
 		coh_ring_advance(r, n);
 	else
-		tally_add(r, COH_RING_BACK, UINT32_MAX);
+		tally_add(r, COH_RING_BACK, -1);
 }
 
 void coh_ring_drop(struct coh_ring *r, const struct coh_ring_next *n)
@@ -194,7 +193,7 @@ bool coh_ring_hand_back(struct coh_ring *r, uint32_t i)
 	coh_ring_announce_items(r);
 	state_set(h, COH_RING_BACK);
 	COH_FAULT("ring.hand.back");
-	tally_add(r, was, UINT32_MAX);
+	tally_add(r, was, -1);
 	COH_FAULT("ring.hand.between");
 	tally_add(r, COH_RING_BACK, 1);
 	g->returned++;

@@ -50,6 +50,7 @@ static void mend_hands(struct coh_ring *r)
 {
 	struct coh_ring_get_side *g = &r->shared->get;
 	uint32_t hands = coh_ring_hands(r), counts[4] = {0}, free = 0, used = 0;
+	uint64_t back;
 
 	for (uint32_t i = 0; i < hands && i <= g->used; i++) {
 		struct coh_ring_hand *h = coh_ring_hand_at(r, i);
@@ -79,7 +80,8 @@ static void mend_hands(struct coh_ring *r)
 	COH_FAULT("ring.mend.used");
 	atomic_store(&g->lent, counts[COH_RING_LENT]);
 	atomic_store(&g->getting, counts[COH_RING_GETTING]);
-	atomic_store(&r->shared->watch.back, counts[COH_RING_BACK]);
+	back = atomic_load(&r->shared->watch.back) / COH_RING_ONCE_BACK + 1;
+	atomic_store(&r->shared->watch.back, back * COH_RING_ONCE_BACK + counts[COH_RING_BACK]);
 }
 
 void coh_ring_mend_get(struct coh_ring *r)
@@ -289,7 +291,7 @@ static const char *hands_check(struct coh_ring *r)
 	if (listed != counts[COH_RING_FREE])
 		return "a free hand is not in the list";
 	if (counts[COH_RING_LENT] != atomic_load(&g->lent) || counts[COH_RING_GETTING] != atomic_load(&g->getting) ||
-	    counts[COH_RING_BACK] != atomic_load(&r->shared->watch.back))
+	    counts[COH_RING_BACK] != coh_ring_came_back(r))
 		return "the counts of hands are wrong";
 	return NULL;
 }

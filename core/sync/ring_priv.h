@@ -131,15 +131,17 @@ struct coh_ring_get_side {
 	uint64_t returned, failed, dropped;
 };
 
+/* Who looks without locks sees by it that a hand came back, and went again. */
+#define COH_RING_ONCE_BACK ((uint64_t)1 << 32)
+
 /* Read with every call, written seldom. */
 struct coh_ring_watch {
 	alignas(COH_RING_LINE) struct coh_gate items;
 	struct coh_gate room, space, done, left;
+	_Atomic uint64_t back; /* hands BACK; and each one that comes there adds COH_RING_ONCE_BACK [get] */
 	_Atomic uint32_t shut; /* 1: no more puts; 2: and what was there is dropped */
 	_Atomic uint32_t listeners[COH_RING_BELLS];
-	_Atomic uint32_t back; /* hands BACK [get] */
 	_Atomic uint32_t dirty; /* someone died: blocks may be lost */
-	uint32_t spare;
 };
 
 /* A process, or a server's client. */
@@ -299,6 +301,12 @@ void coh_ring_opened(struct coh_ring *r, bool block);
 int coh_ring_pass_on(struct coh_ring *r, const struct coh_ring_wait *w, int rc);
 
 /* ---- ring_hand.c [get] ---- */
+
+/* Hands BACK. */
+static inline uint32_t coh_ring_came_back(const struct coh_ring *r)
+{
+	return (uint32_t)atomic_load_explicit(&r->shared->watch.back, memory_order_relaxed);
+}
 
 /* A free hand for what is to be STATE, its cell ready if CELL: its index; -ENOBUFS, -ENOSPC, COHORT_ESEGMENT. */
 int coh_ring_hand_new(struct coh_ring *r, enum coh_ring_state state, bool cell);

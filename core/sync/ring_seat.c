@@ -30,8 +30,7 @@ uint64_t coh_ring_unfinished(struct coh_ring *r)
 {
 	struct coh_ring_shared *s = r->shared;
 
-	return lanes_size(r) + atomic_load(&s->watch.back) + atomic_load(&s->get.lent) +
-	    atomic_load(&s->get.getting) + s->get.owed;
+	return lanes_size(r) + coh_ring_came_back(r) + atomic_load(&s->get.lent) + atomic_load(&s->get.getting) + s->get.owed;
 }
 
 /* A seat that owes something: SEAT itself if it does. */

@@ -24,7 +24,7 @@
 #include <stdint.h>
 
 #define COH_SEGMENT_MAGIC UINT64_C(0x31676573746f6843) /* "Chotseg1" */
-#define COH_SEGMENT_VERSION 2
+#define COH_SEGMENT_VERSION 3
 #define COH_SEGMENT_NAME_MAX 255 /* bytes: what a file system takes (NAME_MAX) */
 #define COH_SEGMENT_BELLS 2
 

@@ -238,6 +238,52 @@ TEST(ring, has_no_silent_bell_when_memory_comes_last)
 	CHECK(n > 4);
 }
 
+/* ---- the size is looked at while others work ---- */
+
+static struct cohort_queue *queue_seen;
+static struct cohort_item item_lent;
+
+static void put_small(int n)
+{
+	while (n-- > 0)
+		CHECK_EQ(cohort_queue_put_bytes(queue_seen, "x", 1, COHORT_NOW), 0);
+}
+
+/* What came back goes again: the look before this one and the look after it find as many. */
+static void put_and_take(void)
+{
+	struct cohort_item item;
+
+	coh_fault_arm("none", 0);
+	put_small(5);
+	CHECK_EQ(cohort_queue_take(queue_seen, &item, COHORT_NOW), 0);
+	CHECK_EQ(item.deliveries, 2);
+}
+
+static void give_back_and_put(void)
+{
+	CHECK_EQ(cohort_queue_return(queue_seen, &item_lent), 0);
+	put_small(3);
+	coh_fault_arm("ring.look.begin", 1);
+	coh_fault_do(put_and_take);
+}
+
+TEST(ring, size_was_true_at_one_instant)
+{
+	struct cohort_queue_options o = {.most = 100, .priorities = 1};
+	int64_t size;
+
+	queue_seen = queue_new(&o);
+	put_small(1);
+	CHECK_EQ(cohort_queue_take(queue_seen, &item_lent, COHORT_NOW), 0);
+	coh_fault_arm("ring.look.tails", 1);
+	coh_fault_do(give_back_and_put);
+	size = cohort_queue_size(queue_seen); /* 0, 1, 2, 3, 4, then 5 to 9, then 8; never 3 without what came back */
+	coh_fault_do(NULL);
+	CHECK_EQ(size, 8);
+	queue_end(queue_seen);
+}
+
 /* ---- the end ---- */
 
 static enum cohort_shutdown_mode mode;

@@ -32,7 +32,7 @@ set_target_properties(cohort_shared PROPERTIES LINK_DEPENDS ${PROJECT_SOURCE_DIR
 
 # The same sources with points at which a process can be made to die (core/sync/fault.h): for tests, never installed.
 if(COHORT_TESTS)
-  add_library(cohort_faulty STATIC ${cohort_source_list})
+  add_library(cohort_faulty STATIC EXCLUDE_FROM_ALL ${cohort_source_list})
   target_compile_definitions(cohort_faulty PUBLIC COHORT_FAULTS)
   target_include_directories(cohort_faulty PUBLIC $<TARGET_PROPERTY:cohort_objects,INTERFACE_INCLUDE_DIRECTORIES>)
   target_link_libraries(cohort_faulty PRIVATE cohort_warnings ${cohort_private_libraries})

@@ -11,7 +11,7 @@ mkdir "$work/source"
 for part in CMakeLists.txt cmake core examples tests README.md; do
 	cp -r "$source/$part" "$work/source"
 done
-cmake -S "$work/source" -B "$work/build" -G "$generator" -DCMAKE_C_COMPILER="$cc" -DCOHORT_NET=OFF -DCMAKE_BUILD_TYPE=RelWithDebInfo \
+cmake -S "$work/source" -B "$work/build" -G "$generator" -DCMAKE_C_COMPILER="$cc" -DCOHORT_NET=OFF -DCMAKE_BUILD_TYPE=Debug \
 	-DCOHORT_BENCH=OFF -DCOHORT_EXAMPLES=OFF -DCOHORT_WERROR=ON >"$work/log" 2>&1 &&
 	cmake --build "$work/build" -j 2 --target cohort_shared pool_contract queue_contract test_task >"$work/log" 2>&1 ||
 	{ tail -n 40 "$work/log"; exit 1; }

@@ -26,7 +26,7 @@ static void limit_descriptors(rlim_t n)
 static pid_t callers(struct hall *h, int end[2], int ready)
 {
 	struct pollfd p = {.fd = end[0], .events = POLLIN};
-	pid_t pid = fork();
+	pid_t pid = test_fork();
 
 	REQUIRE(pid >= 0);
 	if (pid == 0) {

@@ -364,7 +364,7 @@ TEST(conn_block, what_was_lent_stays_when_its_sender_is_killed)
 	pid_t pid;
 
 	REQUIRE_EQ(cohort_conn_pair(&a, &b, NULL), 0);
-	pid = fork();
+	pid = test_fork();
 	REQUIRE(pid >= 0);
 	if (pid == 0) {
 		cohort_conn_close(b);
@@ -421,7 +421,7 @@ TEST(conn_block, a_receiver_without_room_for_a_descriptor_refuses_the_block)
 
 	REQUIRE_EQ(cohort_conn_pair(&a, &b, NULL), 0);
 	REQUIRE_EQ(getrlimit(RLIMIT_NOFILE, &old), 0);
-	pid = fork();
+	pid = test_fork();
 	REQUIRE(pid >= 0);
 	if (pid == 0) {
 		cohort_conn_close(a);

@@ -209,7 +209,7 @@ TEST(conn_pass, a_connection_is_served_by_another_process)
 	pid_t pid;
 
 	REQUIRE_EQ(cohort_conn_pair(&a, &b, NULL), 0);
-	pid = fork();
+	pid = test_fork();
 	REQUIRE(pid >= 0);
 	if (pid == 0) {
 		cohort_conn_close(a);

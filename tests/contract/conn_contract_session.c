@@ -185,7 +185,7 @@ TEST(conn_session, a_stopped_process_is_found_and_one_that_goes_on_is_not)
 	if (strcmp(joined_kind(), "memory") == 0)
 		return; /* two processes have no memory in common */
 	j = joined_beating(LIVELY);
-	pid = fork();
+	pid = test_fork();
 	REQUIRE(pid >= 0);
 	if (pid == 0) {
 		receive(j.a, COHORT_FOREVER);

@@ -111,7 +111,7 @@ TEST(conn_time, receive_without_end_waits_until_something_comes)
 		joined_close(&j);
 		return; /* two processes have no memory in common */
 	}
-	pid = fork();
+	pid = test_fork();
 	REQUIRE(pid >= 0);
 	if (pid == 0) {
 		(void)cohort_conn_poll(j.a, cohort_in(SHORT));
@@ -277,7 +277,7 @@ TEST(conn_time, a_peer_killed_within_a_message_is_a_truncation)
 	if (strcmp(joined_kind(), "memory") == 0)
 		return; /* two processes have no memory in common */
 	j = joined_open();
-	pid = fork();
+	pid = test_fork();
 	REQUIRE(pid >= 0);
 	if (pid == 0) {
 		joined_raw_header(j.a, COH_FRAME_BYTES, 1000);
@@ -413,7 +413,7 @@ TEST(conn_wait, hears_of_the_end_of_a_process)
 	pid_t pid;
 
 	REQUIRE_EQ(pipe2(fds, O_CLOEXEC), 0);
-	pid = fork();
+	pid = test_fork();
 	REQUIRE(pid >= 0);
 	if (pid == 0)
 		_exit(0);

@@ -31,7 +31,7 @@ TEST(conn_wait, hears_of_everything_a_descriptor_can_stand_for)
 	struct itimerspec soon = {.it_value.tv_nsec = 1};
 	uint64_t one = 1;
 	int fds[2];
-	pid_t pid = fork();
+	pid_t pid = test_fork();
 
 	REQUIRE(pid >= 0);
 	if (pid == 0)

@@ -40,7 +40,7 @@ static struct echo echo_open(void)
 	struct cohort_error err = {0};
 	struct echo e = {0};
 
-	e.pid = fork();
+	e.pid = test_fork();
 	if (e.pid == 0) {
 		execv(argv[0], (char *const *)(uintptr_t)argv);
 		_exit(127);

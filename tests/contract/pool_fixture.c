@@ -73,7 +73,7 @@ int pool_agent(const char *const *args)
 	REQUIRE(argv[0] != NULL);
 	while (*args != NULL && n < 15)
 		argv[n++] = *args++;
-	pid = fork();
+	pid = test_fork();
 	if (pid == 0) {
 		execv(argv[0], (char *const *)(uintptr_t)argv);
 		_exit(127);

@@ -554,7 +554,7 @@ TEST(PROCESS_SUITE, a_copy_forked_by_the_application_touches_nothing)
 
 	init();
 	p = start_idle(0);
-	pid = fork();
+	pid = test_fork();
 	if (pid == 0) {
 		CHECK_EQ(cohort_process_join(p, COHORT_NOW), COHORT_ESTATE);
 		CHECK_EQ(cohort_process_exit_code(p, &code), COHORT_ESTATE);
@@ -594,7 +594,7 @@ static void check_no_orphan(const char *task)
 	pid_t victim;
 
 	REQUIRE(pipe2(fds, O_CLOEXEC) == 0);
-	victim = fork();
+	victim = test_fork();
 	if (victim == 0)
 		be_victim(fds[1], task);
 	REQUIRE_EQ(read(fds[0], &child, sizeof child), sizeof child);

@@ -139,7 +139,7 @@ void queue_begin(struct queue_other *o, struct cohort_queue *q, int (*fn)(struct
 		REQUIRE_EQ(pthread_create(&o->thread, NULL, thread_main, o), 0);
 		return;
 	}
-	o->pid = fork();
+	o->pid = test_fork();
 	REQUIRE(o->pid >= 0);
 	if (o->pid == 0)
 		_exit(process_main(o));

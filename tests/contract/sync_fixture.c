@@ -204,7 +204,7 @@ void sync_start(struct sync_world *w, struct sync_helper *h, const char *body, i
 	if (w->kind == SYNC_THREAD) {
 		REQUIRE(pthread_create(&h->thread, NULL, run_thread, h) == 0);
 	} else if (w->kind == SYNC_FORK) {
-		h->pid = fork();
+		h->pid = test_fork();
 		REQUIRE(h->pid >= 0);
 		if (h->pid == 0)
 			_exit(h->body(w, arg));

@@ -38,7 +38,7 @@ pid_t away_child(int (*fn)(struct cohort_queue *q, int out), int fds[2])
 	pid_t pid;
 
 	REQUIRE_EQ(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
-	pid = fork();
+	pid = test_fork();
 	REQUIRE(pid >= 0);
 	if (pid == 0)
 		_exit(recv(fds[1], served.address, sizeof served.address, MSG_WAITALL) == sizeof served.address

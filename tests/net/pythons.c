@@ -20,7 +20,7 @@ static pid_t run(const char *const *argv, int *out)
 	pid_t pid;
 
 	REQUIRE_EQ(pipe2(ends, O_CLOEXEC), 0);
-	pid = fork();
+	pid = test_fork();
 	REQUIRE(pid >= 0);
 	if (pid == 0) {
 		dup2(ends[1], STDOUT_FILENO);

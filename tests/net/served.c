@@ -90,7 +90,7 @@ static void begin(struct served *s, const char *at, const struct cohort_queue_op
 	(void)served_key();
 	REQUIRE_EQ(pipe2(in, O_CLOEXEC), 0);
 	REQUIRE_EQ(pipe2(out, O_CLOEXEC), 0);
-	s->pid = fork();
+	s->pid = test_fork();
 	REQUIRE(s->pid >= 0);
 	if (s->pid == 0) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL);

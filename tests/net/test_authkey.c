@@ -351,7 +351,7 @@ TEST(authkey, generating_on_a_full_disk_leaves_no_file)
 static int in_child(int (*body)(struct cohort_key *), struct cohort_key *key)
 {
 	int status;
-	pid_t pid = fork();
+	pid_t pid = test_fork();
 
 	REQUIRE(pid >= 0);
 	if (pid == 0)

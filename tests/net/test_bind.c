@@ -79,7 +79,7 @@ static int race(struct course *c)
 	REQUIRE(pipe2(c->start, O_CLOEXEC) == 0 && pipe2(c->told, O_CLOEXEC) == 0 &&
 	    pipe2(c->end, O_CLOEXEC) == 0);
 	for (int i = 0; i < RACERS; i++)
-		if (fork() == 0)
+		if (test_fork() == 0)
 			racer(c);
 	close(c->start[1]);
 	for (int i = 0; i < RACERS; i++) {

@@ -516,7 +516,7 @@ TEST(dialect, a_forked_child_has_no_key)
 	pid_t pid;
 
 	c.key = key;
-	pid = fork();
+	pid = test_fork();
 	REQUIRE(pid >= 0);
 	if (pid == 0)
 		_exit(coh_dialect_init(&d, &c, NULL) == COHORT_EKEY ? 0 : 1);

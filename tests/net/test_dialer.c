@@ -439,7 +439,7 @@ static pid_t hall_process(uint16_t *port, int *end)
 	char byte;
 
 	REQUIRE(pipe2(ready, O_CLOEXEC) == 0 && pipe2(stop, O_CLOEXEC) == 0);
-	pid = fork();
+	pid = test_fork();
 	REQUIRE(pid >= 0);
 	if (pid == 0) {
 		close(stop[1]);

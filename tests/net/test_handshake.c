@@ -595,7 +595,7 @@ TEST(handshake, in_a_child_forked_after_loading_the_key_does_not_begin)
 	pid_t pid;
 
 	ends_open(&e);
-	pid = fork();
+	pid = test_fork();
 	REQUIRE(pid >= 0);
 	if (pid == 0)
 		_exit(init_with(&e, &err) == COHORT_EKEY ? 42 : 1);

@@ -270,7 +270,7 @@ TEST(hash, nonces_are_never_the_same_not_even_in_children)
 	}
 	REQUIRE(pipe(fds) == 0);
 	for (int i = 0; i < CHILDREN; i++) {
-		pid_t pid = fork();
+		pid_t pid = test_fork();
 
 		REQUIRE(pid >= 0);
 		for (int k = 0; pid == 0 && k < 4; k++)

@@ -272,7 +272,7 @@ TEST(listener, accept_keeps_its_deadline)
 /* A child that dials L and ends with 0 when it was let in. */
 static pid_t dialling_child(struct cohort_listener *l, const char *name)
 {
-	pid_t pid = fork();
+	pid_t pid = test_fork();
 
 	REQUIRE(pid >= 0);
 	if (pid == 0) {

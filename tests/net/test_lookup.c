@@ -152,7 +152,7 @@ TEST(lookup, ends_in_a_forked_child_by_being_closed)
 	coh_resolve_replace(resolve_slowly, NULL);
 	REQUIRE_EQ(coh_lookup_start(&l, &a, &err), 0);
 	slow_asked(1);
-	pid = fork();
+	pid = test_fork();
 	REQUIRE(pid >= 0);
 	if (pid == 0) {
 		CHECK_EQ(coh_lookup_take(l, &where, &err), COHORT_ESTATE);

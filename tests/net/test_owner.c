@@ -66,7 +66,7 @@ static void stranger_dials(const char *kind, int code)
 	REQUIRE_EQ(cohort_listen(&l, address, &o, &err), 0);
 	REQUIRE_EQ(chmod(test_folder(), 0755), 0);
 	REQUIRE_EQ(chmod(test_path("ours"), 0666), 0);
-	pid = fork();
+	pid = test_fork();
 	REQUIRE(pid >= 0);
 	if (pid == 0) {
 		struct cohort_net_options theirs = options(kind);
@@ -94,7 +94,7 @@ TEST(owner, another_users_client_is_refused_whatever_the_mode_of_the_file)
 static pid_t stranger_listens(const char *address, const char *kind, int told[2], int ready[2])
 {
 	struct cohort_listener *l;
-	pid_t pid = fork();
+	pid_t pid = test_fork();
 	char byte;
 
 	REQUIRE(pid >= 0);

@@ -109,7 +109,7 @@ static pid_t child_dials(const char *address, const char *secret, int code)
 	struct cohort_net_options o = {0};
 	struct cohort_conn *c;
 	struct cohort_key *key;
-	pid_t pid = fork();
+	pid_t pid = test_fork();
 
 	REQUIRE(pid >= 0);
 	if (pid != 0)
@@ -352,7 +352,7 @@ static void raw_log_in(int fd)
 /* A child that runs SCRIPT on a socket connected to H. */
 static pid_t child_writes(struct hall *h, void (*script)(int fd))
 {
-	pid_t pid = fork();
+	pid_t pid = test_fork();
 	int fd;
 
 	REQUIRE(pid >= 0);

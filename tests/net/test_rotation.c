@@ -58,7 +58,7 @@ static void node_start(struct cluster *c, struct machine *m)
 
 	REQUIRE_EQ(pipe2(fds, O_CLOEXEC), 0);
 	m->words = fds[0];
-	m->pid = fork();
+	m->pid = test_fork();
 	if (m->pid == 0) {
 		dup2(fds[1], STDERR_FILENO);
 		execl(command, command, "node", "--join", home, "--key", m->file, "--name", m->name,

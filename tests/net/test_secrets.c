@@ -247,7 +247,7 @@ TEST(secrets, are_in_no_memory_of_a_forked_child)
 	REQUIRE(planted != NULL);
 	for (int i = 0; i < n.size[0]; i++)
 		planted[i] = n.masked[0][i] ^ MASK;
-	pid = fork();
+	pid = test_fork();
 	if (pid == 0)
 		_exit(needles_in_self(&n) & 0x7f);
 	REQUIRE_EQ(waitpid(pid, &status, 0), pid);
@@ -376,7 +376,7 @@ static bool machine_dumps(void)
 	l.rlim_cur = l.rlim_max;
 	if (setrlimit(RLIMIT_CORE, &l) != 0)
 		return false;
-	pid = fork();
+	pid = test_fork();
 	if (pid == 0) {
 		signal(SIGSEGV, SIG_DFL);
 		for (;;)
@@ -411,7 +411,7 @@ static bool become_nobody(void)
 /* The command lies where that user can run it. */
 static bool nobody_may_run(const char *command)
 {
-	int status, pid = fork();
+	int status, pid = test_fork();
 
 	if (pid == 0)
 		_exit(become_nobody() && access(command, X_OK) == 0 ? 0 : 1);
@@ -434,7 +434,7 @@ TEST(secrets, are_for_no_other_process_of_the_nodes_user)
 	}
 	if (geteuid() == 0)
 		REQUIRE(chown(test_folder(), NOBODY, NOBODY) == 0 && chown(key, NOBODY, NOBODY) == 0);
-	pid = fork();
+	pid = test_fork();
 	if (pid == 0) {
 		if (become_nobody())
 			execl(command, command, "node", "--listen", "tcp://127.0.0.1:0", "--key", key,

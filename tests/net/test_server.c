@@ -149,7 +149,7 @@ TEST(server, client_that_is_killed_gives_back_what_it_took)
 
 	served_begin(&served, "tcp", NULL);
 	REQUIRE_EQ(pipe(fds), 0);
-	pid = fork();
+	pid = test_fork();
 	if (pid == 0) {
 		q = served_open(&served);
 		rc = cohort_queue_take(q, &item, PATIENCE);
@@ -183,7 +183,7 @@ TEST(server, handle_is_no_forked_childs)
 
 	served_begin(&served, "unix", NULL);
 	q = served_open(&served);
-	pid = fork();
+	pid = test_fork();
 	if (pid == 0)
 		_exit(cohort_queue_size(q) != COHORT_ESTATE ||
 		    strstr(cohort_queue_error(q), "forked") == NULL);

@@ -209,7 +209,7 @@ static void count_in(int in, unsigned char seen[ITEMS])
 static void one_death(const int fds[2], cohort_time span, unsigned char seen[ITEMS])
 {
 	struct timespec pause = {.tv_nsec = (long)test_random_below((uint64_t)span)};
-	pid_t pid = fork();
+	pid_t pid = test_fork();
 
 	REQUIRE(pid >= 0);
 	if (pid == 0)

@@ -214,7 +214,7 @@ static pid_t dribbler(int out)
 	struct cohort_listener *l;
 	struct cohort_conn *c;
 	char line[sizeof served.address] = "";
-	pid_t pid = fork();
+	pid_t pid = test_fork();
 
 	if (pid != 0)
 		return pid;

@@ -318,7 +318,7 @@ static pid_t start_rogue(void)
 	(void)served_key();
 	script = mmap(NULL, sizeof *script, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	REQUIRE(script != MAP_FAILED && pipe2(up, O_CLOEXEC) == 0);
-	pid = fork();
+	pid = test_fork();
 	REQUIRE(pid >= 0);
 	if (pid == 0) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL);

@@ -171,7 +171,7 @@ TEST_TIMEOUT(trust_memory, first_use_of_openssl_survives_every_failed_allocation
 	pid_t pid;
 
 	for (unsigned long n = 1; n < 3000; n += n < 200 ? 1 : 37) {
-		pid = fork();
+		pid = test_fork();
 		REQUIRE(pid >= 0);
 		if (pid == 0)
 			_exit(first_use_without_memory(n));

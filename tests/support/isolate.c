@@ -28,6 +28,9 @@
 
 /* Present when the test uses processes at all. */
 __attribute__((weak)) int cohort_shutdown(cohort_time deadline);
+/* Present when it uses the engine. */
+__attribute__((weak)) void coh_engine_lock(void);
+__attribute__((weak)) void coh_engine_unlock(void);
 /* Present under the address sanitizer. */
 __attribute__((weak)) int __lsan_do_recoverable_leak_check(void);
 /* Asked by it before each look, at exit too (sanitizer/lsan_interface.h). */
@@ -143,6 +146,18 @@ static void run_checked(const struct test_case *t, uint64_t seed)
 	    __lsan_do_recoverable_leak_check() != 0)
 		test_fail(place(t), "memory was leaked: see above");
 	test_report->finished = 1;
+}
+
+int test_fork(void)
+{
+	pid_t pid;
+
+	if (coh_engine_lock == NULL || coh_engine_unlock == NULL)
+		return fork();
+	coh_engine_lock();
+	pid = fork();
+	coh_engine_unlock();
+	return pid;
 }
 
 void test_run_here(const struct test_case *t, uint64_t seed)

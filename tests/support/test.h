@@ -99,6 +99,12 @@ uint64_t test_random(void);
 /* 0 to N - 1. */
 uint64_t test_random_below(uint64_t n);
 
+/*
+ * fork(2), at a moment when the library's own thread, if there is one, does nothing: before LLVM 15 a sanitizer does not see to
+ * it that no other thread is in its allocator, and a child forked in the middle of that waits for ever.
+ */
+int test_fork(void);
+
 /* SPAN, multiplied as the time limits are when a sanitizer makes everything slow. */
 cohort_time test_span(cohort_time span);
 

@@ -33,11 +33,13 @@ int coh_loop_run(struct coh_loop *l, cohort_time deadline);
 /* Make a round that waits, or the next one, return.  Any thread; async-signal-safe. */
 void coh_loop_wake(struct coh_loop *l);
 
-/* Call FN(events, ARG) while FD is ready for EVENTS; borrows FD.  NULL: no memory. */
+/* Call FN(events, ARG) while FD is ready for EVENTS; borrows FD (-1, with no EVENTS: one that is only fired).  NULL: no memory. */
 struct coh_watch *coh_watch_new(
     struct coh_loop *l, int fd, unsigned events, coh_watch_fn fn, void *arg);
 /* Change what is waited for.  0 or -ENOMEM. */
 int coh_watch_set(struct coh_watch *w, unsigned events);
+/* From a callback of the loop: call the FN of W in this round, once, behind all that is due by now. */
+void coh_watch_fire(struct coh_watch *w);
 /* May be called from any callback of the loop, its own included.  Before its FD is closed. */
 void coh_watch_free(struct coh_watch *w);
 

@@ -189,6 +189,11 @@ int coh_watch_set(struct coh_watch *w, unsigned events)
 	return events == 0 || event_add(&w->event, NULL) == 0 ? 0 : -ENOMEM;
 }
 
+void coh_watch_fire(struct coh_watch *w)
+{
+	event_active(&w->event, EV_READ, 0);
+}
+
 void coh_watch_free(struct coh_watch *w)
 {
 	if (w == NULL)

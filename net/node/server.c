@@ -202,6 +202,15 @@ void coh_server_settle(struct cohort_server *s)
 	server_arm(s);
 }
 
+/* The end of a round in which clients were heard. */
+static void settling_cb(unsigned events, void *arg)
+{
+	(void)events;
+	coh_engine_lock();
+	coh_server_settle(server_cast(arg));
+	coh_engine_unlock();
+}
+
 static void timer_cb(unsigned events, void *arg)
 {
 	struct cohort_server *s = server_cast(arg);
@@ -349,8 +358,9 @@ static int server_attend(struct cohort_server *s)
 	s->ticking = coh_watch_new(loop, s->timer, COH_LOOP_READ, timer_cb, s);
 	s->listening = coh_watch_new(
 	    loop, cohort_listener_fd(s->listener), COH_LOOP_READ, listening_cb, s);
+	s->settling = coh_watch_new(loop, -1, 0, settling_cb, s);
 	coh_engine_unlock();
-	return s->ticking != NULL && s->listening != NULL ? 0 : -ENOMEM;
+	return s->ticking != NULL && s->listening != NULL && s->settling != NULL ? 0 : -ENOMEM;
 }
 
 /* The engine is open, the rest may be. */
@@ -360,6 +370,7 @@ static void server_dispose(struct cohort_server *s)
 	coh_engine_loop();
 	coh_watch_free(s->listening);
 	coh_watch_free(s->ticking);
+	coh_watch_free(s->settling);
 	while (s->clients != NULL)
 		coh_server_client_free(s->clients);
 	while (s->queues != NULL)

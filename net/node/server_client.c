@@ -1,7 +1,8 @@
 /*
  * server_client.c - one client of a server: frames in, to the desk; frames out, as the desk says.
  *
- * All that one read brought is answered in one write, for every client that has an answer by it.
+ * All that one read brought is answered in one write, for every client that has an answer by it; and those who were heard in
+ * one round of the loop are answered at its end, so that a CPU that sleeps is not woken for each of them.
  *
  * Before an item leaves its queue there is room for its answer (`spare`): what the connection has no memory for waits there, and is
  * tried again with every event and beat; so long the client counts as one that does not read.
@@ -177,6 +178,24 @@ void coh_server_client_push(struct coh_server_client *c)
 		coh_server_client_free(c);
 }
 
+static void client_heard(struct coh_server_client *c)
+{
+	struct cohort_server *s = c->server;
+
+	if (!coh_server_wake(s, c))
+		return;
+	if (!c->full) {
+		if (client_read(c) != 0)
+			coh_server_client_free(c);
+		return;
+	}
+	(void)coh_conn_hear(c->conn); /* its credit */
+	if (coh_conn_failure(c->conn) != 0)
+		coh_server_client_free(c);
+	else
+		coh_server_client_push(c);
+}
+
 static void client_cb(unsigned events, void *arg)
 {
 	struct coh_server_client *c = arg;
@@ -184,20 +203,8 @@ static void client_cb(unsigned events, void *arg)
 
 	(void)events; /* a transport may need room to read, or bytes to write */
 	coh_engine_lock();
-	if (!coh_server_wake(s, c)) {
-		coh_server_settle(s);
-		coh_engine_unlock();
-		return;
-	}
-	if (c->full) {
-		(void)coh_conn_hear(c->conn); /* its credit */
-		if (coh_conn_failure(c->conn) != 0)
-			coh_server_client_free(c);
-		else
-			coh_server_client_push(c);
-	} else if (client_read(c) != 0)
-		coh_server_client_free(c);
-	coh_server_settle(s);
+	client_heard(c);
+	coh_watch_fire(s->settling);
 	coh_engine_unlock();
 }
 

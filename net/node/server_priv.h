@@ -49,7 +49,7 @@ struct cohort_server {
 	struct coh_server_queue *queues;
 	struct coh_server_client *clients, *dirty;
 	int client_count;
-	struct coh_watch *listening, *ticking;
+	struct coh_watch *listening, *ticking, *settling;
 	int timer;
 	cohort_time looked; /* when somebody was last served, or could have been */
 	cohort_time armed; /* when TIMER rings at the latest; COHORT_FOREVER: it is not set */

@@ -201,7 +201,7 @@ static int many(const void *load, double *pairs_per_s)
 }
 
 static const struct bench_load single = {.count = 3000, .sides = 1};
-static const struct bench_load clients8 = {.count = 24000, .sides = 8};
+static const struct bench_load clients8 = {.count = 12000, .sides = 8};
 static const struct bench_load pipelined = {.count = 100000, .sides = 1};
 
 static const struct bench_figure figures[] = {
@@ -219,7 +219,7 @@ static const struct bench_figure figures[] = {
 		.ours = {"ours", calls, &clients8},
 		.peer = {"Redis", peer_redis_calls, &clients8},
 		.bar = 1,
-		.rounds = 21,
+		.rounds = 61,
 	},
 	{
 		.name = "remote.pipelined100",

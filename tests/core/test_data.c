@@ -198,13 +198,16 @@ static const unsigned char *bytes_of(unsigned n)
 /* Sizes of N: where the large ones fit no more, there is room for small ones still. */
 static const size_t large_sizes[] = {LARGEST, 700, 5000}, small_sizes[] = {40, 300, 40};
 
+/* Item N, of SIZE bytes, into OBJECT. */
+typedef int (*store_fn)(void *object, unsigned n, size_t size);
+
 /* Items N and on, one of SIZES each, until one is refused; the one that was. */
-static unsigned put_until_full(struct cohort_queue *q, const size_t *sizes, size_t *size, unsigned n)
+static unsigned until_full(store_fn store, void *object, const size_t *sizes, size_t *size, unsigned n)
 {
 	int rc;
 
 	for (;; n++) {
-		rc = cohort_queue_put_bytes(q, bytes_of(n), sizes[n % 3], COHORT_NOW);
+		rc = store(object, n, sizes[n % 3]);
 		if (rc != 0)
 			break;
 		REQUIRE(n < 100000);
@@ -212,6 +215,11 @@ static unsigned put_until_full(struct cohort_queue *q, const size_t *sizes, size
 	}
 	CHECK_EQ(rc, -ENOSPC);
 	return n;
+}
+
+static int put(void *object, unsigned n, size_t size)
+{
+	return cohort_queue_put_bytes(object, bytes_of(n), size, COHORT_NOW);
 }
 
 static void get_all(struct cohort_queue *q, const size_t *size, unsigned n)
@@ -240,37 +248,26 @@ TEST(queue, loses_nothing_when_shared_memory_is_full)
 		return;
 	REQUIRE_EQ(cohort_queue_open(&q, "local:full", &o, NULL), 0);
 	lay_ballast(1 << 20);
-	n = put_until_full(q, large_sizes, size, 0);
-	n = put_until_full(q, small_sizes, size, n);
+	n = until_full(put, q, large_sizes, size, 0);
+	n = until_full(put, q, small_sizes, size, n);
 	CHECK(n > 20);
 	CHECK_EQ(cohort_queue_put_bytes(q, bytes_of(n), LARGEST, cohort_in(COHORT_MS)), -ENOSPC);
 	get_all(q, size, n);
-	more = put_until_full(q, large_sizes, size, 0);
+	more = until_full(put, q, large_sizes, size, 0);
 	CHECK(more > 20);
 	CHECK_EQ(unlink(BALLAST), 0);
-	n = put_until_full(q, large_sizes, size, more);
+	n = until_full(put, q, large_sizes, size, more);
 	CHECK(n > more + 10);
 	get_all(q, size, n);
 	cohort_queue_close(q, COHORT_NOW);
 	umount2("/dev/shm", MNT_DETACH);
 }
 
-/* Keys N and on, until one is refused; the one that was. */
-static unsigned set_until_full(struct cohort_dict *d, const size_t *sizes, size_t *size, unsigned n)
+static int set(void *object, unsigned n, size_t size)
 {
-	int rc;
+	struct cohort_dict_bytes key = {&n, sizeof n}, value = {bytes_of(n), size};
 
-	for (;; n++) {
-		struct cohort_dict_bytes key = {&n, sizeof n}, value = {bytes_of(n), sizes[n % 3]};
-
-		rc = cohort_dict_set(d, key, value);
-		if (rc != 0)
-			break;
-		REQUIRE(n < 100000);
-		size[n] = sizes[n % 3];
-	}
-	CHECK_EQ(rc, -ENOSPC);
-	return n;
+	return cohort_dict_set(object, key, value);
 }
 
 static void expect_values(struct cohort_dict *d, const size_t *size, unsigned n)
@@ -299,8 +296,8 @@ TEST(dict, loses_nothing_when_shared_memory_is_full)
 		return;
 	REQUIRE_EQ(cohort_dict_open(&d, "local:full", &o, NULL), 0);
 	lay_ballast(1 << 20);
-	n = set_until_full(d, large_sizes, size, 0);
-	n = set_until_full(d, small_sizes, size, n);
+	n = until_full(set, d, large_sizes, size, 0);
+	n = until_full(set, d, small_sizes, size, n);
 	CHECK(n > 20);
 	CHECK_EQ(cohort_dict_set(d, (struct cohort_dict_bytes){&second, sizeof second}, large), -ENOSPC);
 	expect_values(d, size, n); /* the one that was to be replaced too */
@@ -308,9 +305,9 @@ TEST(dict, loses_nothing_when_shared_memory_is_full)
 	CHECK_EQ(cohort_dict_set(d, key, (struct cohort_dict_bytes){bytes_of(0), LARGEST}), 0);
 	expect_values(d, size, n);
 	CHECK_EQ(unlink(BALLAST), 0);
-	CHECK(set_until_full(d, large_sizes, size, n) > n + 10);
+	CHECK(until_full(set, d, large_sizes, size, n) > n + 10);
 	CHECK_EQ(cohort_dict_clear(d), 0);
-	n = set_until_full(d, large_sizes, size, 0);
+	n = until_full(set, d, large_sizes, size, 0);
 	expect_values(d, size, n);
 	cohort_dict_close(d);
 	umount2("/dev/shm", MNT_DETACH);

@@ -24,7 +24,8 @@
 #define SURVIVORS 64                       /* named and killed in one round; there are more rounds */
 #define ORPHAN_GRACE (2 * COHORT_SECOND)   /* for processes to notice that their parent died */
 #define SEGMENT_GRACE (500 * COHORT_MS)    /* another test may be between close and unlink */
-#define LEAK_SHARE 7                       /* of the processes that a test forks, one in so many looks for leaks */
+#define LEAK_LOOKS 16                      /* of the processes that a test forks so many look for leaks, */
+#define LEAK_SHARE 7                       /* and of more than these one in so many */
 
 /* Present when the test uses processes at all. */
 __attribute__((weak)) int cohort_shutdown(cohort_time deadline);
@@ -38,12 +39,16 @@ __attribute__((visibility("default"))) int __lsan_is_turned_off(void);
 
 static pid_t test_process;
 
-/* A look takes 50 ms, nearly all of it in ten megabytes of the sanitizer's own: half of the time of tests that fork. */
+/* A look takes 50 ms, nearly all of it in ten megabytes of the sanitizer's own: half of the time of tests that fork hundreds. */
 int __lsan_is_turned_off(void)
 {
 	pid_t pid = getpid();
 
-	return pid != test_process && pid % LEAK_SHARE != 0;
+	if (pid == test_process || test_report == NULL) /* NULL: the program was run anew */
+		return 0;
+	if (atomic_fetch_add(&test_report->looks, 1) < LEAK_LOOKS)
+		return 0;
+	return pid % LEAK_SHARE != 0;
 }
 
 static struct test_place place(const struct test_case *t)

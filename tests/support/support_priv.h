@@ -36,6 +36,7 @@ struct test_failure {
 struct test_report {
 	atomic_int failures; /* all; the first TEST_FAILURES_KEPT are kept below */
 	atomic_int finished; /* the body came to its end, and what follows it too */
+	atomic_int looks;    /* for leaks, by processes that the test forked */
 	char folder[128];    /* made by test_folder, removed by the runner */
 	struct test_failure kept[TEST_FAILURES_KEPT];
 };
